@@ -1,0 +1,70 @@
+package alf
+
+import (
+	"strings"
+	"time"
+)
+
+// ID numbers events in the order of the journal, from 1. 0 is before the first.
+type ID uint64
+
+// Kind says what made an event.
+type Kind uint8
+
+// The kinds of events.
+const (
+	KindResult  Kind = iota // a check ended, or a result was submitted
+	KindCommand             // a person or a script ordered something
+	KindTick                // time passed: something began, ended or became stale
+	KindRemoved             // the key left the configuration
+)
+
+var kinds = [...]string{"result", "command", "tick", "removed"}
+
+// String returns the kind as the API writes it.
+func (k Kind) String() string { return kinds[k%Kind(len(kinds))] }
+
+// Change is the set of what is new in an event's State.
+type Change uint16
+
+// What may change.
+const (
+	ChangeStatus Change = 1 << iota // another status
+	ChangeType                      // soft became hard, or hard soft
+	ChangeHard                      // another hard status: what people are told about
+	ChangeStale                     // nothing new is known any more, or for another cause
+	ChangeFresh                     // no longer stale
+)
+
+var changes = [...]string{"status", "type", "hard", "stale", "fresh"}
+
+// Has reports whether all of o is in c.
+func (c Change) Has(o Change) bool { return c&o == o }
+
+// Strings returns the names of what changed, in a fixed order.
+func (c Change) Strings() []string {
+	var out []string
+	for i, name := range changes {
+		if c&(1<<i) != 0 {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// String returns the names of what changed, joined by commas.
+func (c Change) String() string { return strings.Join(c.Strings(), ",") }
+
+// Event is one line of the journal: what happened and the State it led to.
+// Events are immutable and shared by pointer.
+type Event struct {
+	ID     ID // set by the record
+	Time   time.Time
+	Key    Key
+	Kind   Kind
+	Change Change
+	State  State
+	Result *Result // the last one that there was, so that a head is whole; nil: none yet
+
+	NextCheck time.Time // when the key is due next, as known at the time; zero: not planned
+}

@@ -1,0 +1,41 @@
+package alf
+
+import "time"
+
+// Host is a machine that is checked. A Host is read-only once it is loaded.
+type Host struct {
+	Name       HostName
+	Alias      string
+	Address    string // name or IP address; default: Name
+	Hostgroups []string
+	Vars       map[string]Value // its own, over its groups' and the defaults
+	NotesURL   string
+	SSH        SSH
+	Where      Position // where it is defined
+}
+
+// SSH says how to reach a host. Every field is resolved: host over hostgroup
+// over [ssh].
+type SSH struct {
+	Port           int
+	User           string
+	IdentityFiles  []string // tried in order within one login
+	Agent          bool     // use the agent that SSH_AUTH_SOCK names
+	Password       Secret
+	KnownHosts     []string // files; the first one takes new keys
+	HostKeyPolicy  string   // HostKeyStrict or HostKeyAcceptNew
+	ConnectTimeout time.Duration
+	MaxSessions    int // commands at a time over the one connection
+}
+
+// The host key policies.
+const (
+	HostKeyStrict    = "strict"     // an unknown key is refused
+	HostKeyAcceptNew = "accept-new" // an unknown key is remembered; a changed one is refused
+)
+
+// Position is a place in a configuration file. The zero Position: built in.
+type Position struct {
+	File string
+	Line int
+}

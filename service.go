@@ -1,0 +1,51 @@
+package alf
+
+import "time"
+
+// The host checks that are no plugin, as check_command names them.
+const (
+	CheckSSH  = "ssh"  // the shared link itself
+	CheckNone = "none" // none: the host is assumed to be UP (RULES H1)
+)
+
+// Service is one check on one host with every setting resolved, or, if its Key
+// has no Service, the host's own check. A Service is read-only once it is loaded.
+type Service struct {
+	Key   Key
+	Host  *Host
+	Check string // ID of the check it comes from; "" for a host's own
+	// Builtin is CheckSSH or CheckNone for a host's own check that is no
+	// plugin, else "".
+	Builtin string
+	Passive bool // nothing is run: results are submitted
+
+	On     *Host // where the plugin runs; nil: beside Alf
+	Argv   []Template
+	Shell  Template // instead of Argv: a line for /bin/sh -c, see [ParseShell]
+	Script string   // as in Execution
+	Path   []string // as in Execution
+	Env    []EnvVar
+	Dir    string
+
+	Interval    time.Duration // check_interval; 0: once, then only when ordered (RULES R13)
+	Retry       time.Duration // retry_interval, while the state is SOFT
+	MaxAttempts int           // max_check_attempts, at least 1
+	Timeout     time.Duration // check_timeout
+
+	TimeoutStatus Status // what a timeout means (RULES T4)
+	BadExitStatus Status // what a return code above 3 or a signal means (RULES T5)
+	MaxOutput     int    // bytes of output that are kept
+
+	Metric   string // name of the command in metrics
+	NotesURL string
+	Where    Position
+}
+
+// EnvVar is a variable of a check's environment.
+type EnvVar struct {
+	Name  string
+	Value Template
+}
+
+// Scheduled reports whether s is run by itself.
+func (s *Service) Scheduled() bool { return !s.Passive && s.Builtin != CheckNone }
