@@ -1,0 +1,66 @@
+// Package state says what a result, a command or time does to a state, and
+// declares the interfaces of the record that keeps the events.
+//
+// Its functions are pure: no clock, no disk, no network. The rules are those of
+// Nagios Core; RULES section 1 has them with their sources.
+package state
+
+import (
+	"context"
+	"iter"
+
+	"alf"
+)
+
+// Recorder makes events durable.
+type Recorder interface {
+	// Append makes events durable as one batch and sets their IDs. When it
+	// returns nil, all of them are kept; on an error, none is promised, no ID is
+	// set, and the same events may be appended again. Only the checker calls it.
+	Append(ctx context.Context, events []*alf.Event) error
+}
+
+// Reader reads what Append has returned. Calls may overlap.
+type Reader interface {
+	// Heads yields the newest event of every key that is not removed, in no
+	// order.
+	Heads(ctx context.Context) iter.Seq2[*alf.Event, error]
+	// Last returns the last n events of key that hold a new result, newest
+	// first.
+	Last(ctx context.Context, key alf.Key, n int) ([]*alf.Event, error)
+}
+
+// Start says where a consumer without a place begins.
+type Start uint8
+
+// The starts.
+const (
+	Now    Start = iota // with what is appended from now on
+	Oldest              // with the oldest event that is kept
+)
+
+// Handler takes events in the order of the journal. If it returns an error, the
+// same events come again.
+type Handler func(ctx context.Context, events []*alf.Event) error
+
+// Feed hands events on. Calls may overlap; those of one handler never do.
+type Feed interface {
+	// Follow hands all events after the given one to h until ctx ends or h
+	// returns an error. It keeps no place.
+	Follow(ctx context.Context, after alf.ID, h Handler) error
+	// Consume hands events to h, going on where the consumer of that name
+	// stopped; a new name starts at from. It returns when ctx ends.
+	Consume(ctx context.Context, name string, from Start, h Handler) error
+	// Places returns the places of all consumers by name.
+	Places(ctx context.Context) ([]Place, error)
+	// Forget drops the place of a consumer that is gone for good.
+	Forget(ctx context.Context, name string) error
+}
+
+// Place is how far a consumer has come.
+type Place struct {
+	Name    string
+	Done    alf.ID // the last event that was taken
+	Lag     uint64 // events that wait for it
+	Dropped uint64 // events that the record let go before it came to them
+}
