@@ -1,0 +1,153 @@
+// Package checker is the straight line: it starts what is due, lets plugins be
+// run, makes results of their answers, judges them and records the events.
+//
+// One goroutine, the loop, holds the schedule and the states and is the only
+// writer of both. What people order reaches it through Submit and Reload.
+package checker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"alf"
+	"alf/state"
+)
+
+// Options are what a Checker works with.
+type Options struct {
+	Runner alf.Runner
+	Record state.Recorder
+	Reader state.Reader // asked once, at the start, for what is known
+	Log    *slog.Logger // nil: discard
+
+	MaxConcurrent int           // checks that run at a time; default 200
+	MaxPerHost    int           // checks that run on one host at a time; default 5
+	Drain         time.Duration // what running checks are given at the end; default 500 ms
+}
+
+// Checker runs checks and judges them. Use New.
+type Checker struct {
+	o     Options
+	stats counters
+
+	start    *alf.Inventory
+	commands chan order
+	reloads  chan reload
+	done     chan finished
+	ended    chan struct{} // closed when Run has returned
+	failure  atomic.Pointer[error]
+}
+
+// New returns a Checker for inventory. It starts nothing.
+func New(o Options, inventory *alf.Inventory) *Checker {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxConcurrent <= 0 {
+		o.MaxConcurrent = 200
+	}
+	if o.MaxPerHost <= 0 {
+		o.MaxPerHost = 5
+	}
+	if o.Drain <= 0 {
+		o.Drain = 500 * time.Millisecond
+	}
+	return &Checker{
+		o:        o,
+		start:    inventory,
+		commands: make(chan order),
+		reloads:  make(chan reload),
+		done:     make(chan finished),
+		ended:    make(chan struct{}),
+	}
+}
+
+type order struct {
+	command alf.Command
+	reply   chan<- answer // room for one
+}
+
+type answer struct {
+	id  alf.ID
+	err error
+}
+
+type reload struct {
+	inventory *alf.Inventory
+	reply     chan<- Diff // room for one
+}
+
+// The errors of Submit and Reload.
+var (
+	ErrUnknownKey = errors.New("is not configured")
+	ErrStopped    = errors.New("the checker has stopped")
+)
+
+// Submit hands a command to the loop. It returns when the command is carried
+// out and what it wrote is durable: the ID of that event, 0 if there is none.
+// It must not be called before Run. Calls may overlap.
+func (c *Checker) Submit(ctx context.Context, command alf.Command) (alf.ID, error) {
+	reply := make(chan answer, 1)
+	a, err := ask(ctx, c, c.commands, order{command, reply}, reply)
+	if err != nil {
+		return 0, fmt.Errorf("submit for %s: %w", command.Key, err)
+	}
+	return a.id, a.err
+}
+
+// Reload makes the loop go on with another inventory. Schedules and states of
+// what stays are kept. It must not be called before Run.
+func (c *Checker) Reload(ctx context.Context, inventory *alf.Inventory) (Diff, error) {
+	reply := make(chan Diff, 1)
+	d, err := ask(ctx, c, c.reloads, reload{inventory, reply}, reply)
+	if err != nil {
+		return Diff{}, fmt.Errorf("reload: %w", err)
+	}
+	return d, nil
+}
+
+func ask[Q, A any](ctx context.Context, c *Checker, to chan<- Q, question Q, reply <-chan A) (A, error) {
+	var none A
+	select {
+	case to <- question:
+	case <-c.ended:
+		return none, ErrStopped
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+	select {
+	case a := <-reply:
+		return a, nil
+	case <-c.ended:
+		select { // the answer may have been the last thing that the loop did
+		case a := <-reply:
+			return a, nil
+		default:
+			return none, ErrStopped
+		}
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}
+
+// Ready returns nil while results are being recorded, else why they are not.
+func (c *Checker) Ready() error {
+	if err := c.failure.Load(); err != nil {
+		return fmt.Errorf("results are not recorded: %w", *err)
+	}
+	return nil
+}
+
+// Diff says what a reload changed.
+type Diff struct {
+	Added, Removed, Changed, Kept int
+}
+
+// String returns the counts as a log or a person reads them.
+func (d Diff) String() string {
+	return fmt.Sprintf("%d added, %d removed, %d changed, %d kept", d.Added, d.Removed, d.Changed, d.Kept)
+}

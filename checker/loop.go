@@ -1,0 +1,496 @@
+package checker
+
+import (
+	"container/heap"
+	"context"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"time"
+
+	"alf"
+	"alf/state"
+)
+
+const (
+	maxBatch  = 200              // events in one Append
+	maxQueued = 20_000           // events that wait for a record that fails
+	appendFor = 10 * time.Second // an Append that takes longer has failed
+	retryFrom = 200 * time.Millisecond
+	retryTo   = 10 * time.Second
+)
+
+// item is a service in the loop.
+type item struct {
+	service *alf.Service
+	state   alf.State
+	result  *alf.Result // the last one
+
+	due     time.Time // when it is next due; zero: not by itself
+	index   int       // in the agenda; -1: not there
+	started time.Time // when it was due that is running or waiting now
+	busy    bool      // running, or waiting for its host
+	again   bool      // ordered while it was busy
+	gone    bool      // left the configuration while it was busy
+}
+
+// place is where plugins run: a host, or beside Alf.
+type place struct {
+	running int
+	waiting []*item
+}
+
+// loop is the goroutine that owns the schedule and the states.
+type loop struct {
+	*Checker
+	items   map[alf.Key]*item
+	agenda  agenda
+	places  map[alf.HostName]*place
+	running int
+
+	queue   []*alf.Event    // judged, not yet durable
+	replies []waiting       // who waits for events in the queue
+	retry   time.Duration   // the pause before the next try; 0: the record works
+	next    time.Time       // of that try
+	cancel  func()          // ends the running checks
+	ctx     context.Context // of the running checks
+	timer   *time.Timer
+}
+
+type waiting struct {
+	event *alf.Event
+	reply chan<- answer
+}
+
+// finished is what comes of a run. Without a result, it was called off.
+type finished struct {
+	item   *item
+	result *alf.Result
+}
+
+// Run runs the loop until ctx ends and all that it started has ended. The
+// error is that of reading what was known at the start.
+func (c *Checker) Run(ctx context.Context) error {
+	defer close(c.ended)
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	l := &loop{
+		Checker: c, ctx: run, cancel: cancel,
+		items:  make(map[alf.Key]*item),
+		places: make(map[alf.HostName]*place),
+		timer:  time.NewTimer(time.Hour),
+	}
+	defer l.timer.Stop()
+	if err := l.restore(ctx); err != nil {
+		return fmt.Errorf("read the known states: %w", err)
+	}
+	for ctx.Err() == nil {
+		l.begin()
+		l.flush(ctx)
+		l.timer.Reset(l.pause())
+		l.wait(ctx)
+	}
+	l.drain()
+	return nil
+}
+
+// wait takes in one thing that happens, and with a result all that are ready.
+func (l *loop) wait(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-l.timer.C:
+	case o := <-l.commands:
+		l.obey(o)
+	case r := <-l.reloads:
+		r.reply <- l.reload(r.inventory)
+	case f := <-l.done:
+		l.finish(f)
+		l.finishReady()
+	}
+}
+
+func (l *loop) finishReady() {
+	for len(l.queue) < maxBatch {
+		select {
+		case f := <-l.done:
+			l.finish(f)
+		default:
+			return
+		}
+	}
+}
+
+// restore starts from what the record knows.
+func (l *loop) restore(ctx context.Context) error {
+	heads := make(map[alf.Key]*alf.Event)
+	for e, err := range l.o.Reader.Heads(ctx) {
+		if err != nil {
+			return err
+		}
+		heads[e.Key] = e
+	}
+	now := time.Now()
+	for _, s := range l.start.Services() {
+		it := l.add(s)
+		if e := heads[s.Key]; e != nil {
+			it.state, it.result = e.State, e.Result
+			delete(heads, s.Key)
+		}
+		l.agenda.set(it, firstDue(s, it.state, now))
+	}
+	for key, e := range heads {
+		l.record(&alf.Event{Time: now, Key: key, Kind: alf.KindRemoved, State: e.State, Result: e.Result})
+	}
+	l.count()
+	return nil
+}
+
+func (l *loop) add(s *alf.Service) *item {
+	it := &item{service: s, index: -1}
+	l.items[s.Key] = it
+	return it
+}
+
+func (l *loop) count() {
+	scheduled := 0
+	for _, it := range l.items {
+		if it.service.Scheduled() {
+			scheduled++
+		}
+	}
+	l.stats.services.Store(int64(len(l.items)))
+	l.stats.scheduled.Store(int64(scheduled))
+}
+
+// pause returns how long nothing is to be done.
+func (l *loop) pause() time.Duration {
+	const longest = time.Minute // a clock that is set back costs no more
+	pause := longest
+	if it := l.agenda.next(); it != nil && l.free() {
+		pause = min(pause, time.Until(it.due))
+	}
+	if len(l.queue) > 0 {
+		pause = min(pause, time.Until(l.next))
+	}
+	return max(pause, 0)
+}
+
+// free reports whether another check may start.
+func (l *loop) free() bool {
+	return l.running < l.o.MaxConcurrent && len(l.queue) < maxQueued
+}
+
+// begin starts what is due, as far as the bounds allow.
+func (l *loop) begin() {
+	now := time.Now()
+	for l.free() {
+		it := l.agenda.next()
+		if it == nil || it.due.After(now) {
+			return
+		}
+		heap.Pop(&l.agenda)
+		it.busy, it.started = true, it.due
+		p := l.place(it)
+		if p.running >= l.o.MaxPerHost {
+			p.waiting = append(p.waiting, it)
+			l.stats.waiting.Add(1)
+			continue
+		}
+		l.run(p, it)
+	}
+}
+
+// spot names where the plugin of s runs; "" is beside Alf.
+func spot(s *alf.Service) alf.HostName {
+	if s.On == nil {
+		return ""
+	}
+	return s.On.Name
+}
+
+func (l *loop) place(it *item) *place {
+	name := spot(it.service)
+	p := l.places[name]
+	if p == nil {
+		p = &place{}
+		l.places[name] = p
+	}
+	return p
+}
+
+// run starts the goroutine of one check. It ends when the runner has returned
+// and the loop has taken the result.
+func (l *loop) run(p *place, it *item) {
+	p.running++
+	l.running++
+	l.stats.running.Add(1)
+	l.stats.started.Add(1)
+	m := moment{key: it.service.Key, state: it.state, result: it.result, max: it.service.MaxAttempts, now: time.Now()}
+	if host := l.items[alf.Key{Host: it.service.Key.Host}]; host != nil {
+		m.host = host.state
+	}
+	service, due := it.service, it.started
+	go func() {
+		r, err := run(l.ctx, l.o.Runner, service, m, due)
+		if err != nil {
+			r = nil
+		}
+		l.done <- finished{it, r}
+	}()
+}
+
+// finish judges a result and says when the service is due again.
+func (l *loop) finish(f finished) {
+	it := f.item
+	l.leave(it)
+	if f.result == nil || it.gone {
+		return
+	}
+	now := time.Now()
+	l.stats.missed.Add(missed(it.service, it.started, now))
+	change := l.judge(it, f.result, now)
+	due := nextDue(it.service, it.state, f.result.End)
+	if it.again {
+		it.again, due = false, now
+	}
+	l.agenda.set(it, due)
+	l.recordResult(it, change, now)
+}
+
+// leave frees the place of a check that ended, for the next that waits there.
+func (l *loop) leave(it *item) {
+	it.busy = false
+	l.running--
+	l.stats.running.Add(-1)
+	p := l.place(it)
+	p.running--
+	l.resume(p)
+}
+
+// resume starts what waits for a place, as far as the bounds allow.
+func (l *loop) resume(p *place) {
+	for len(p.waiting) > 0 && p.running < l.o.MaxPerHost && l.free() {
+		next := p.waiting[0]
+		p.waiting = p.waiting[1:]
+		l.stats.waiting.Add(-1)
+		if next.gone {
+			continue
+		}
+		l.run(p, next)
+	}
+}
+
+// judge makes r the newest thing known of it.
+func (l *loop) judge(it *item, r *alf.Result, now time.Time) alf.Change {
+	prev := it.state
+	next, change := state.Next(it.service, prev, r, state.Around{Now: now})
+	it.state, it.result = next, r
+	if change != 0 || l.o.Log.Enabled(l.ctx, slog.LevelDebug) {
+		l.log(it, prev, change)
+	}
+	return change
+}
+
+func (l *loop) recordResult(it *item, change alf.Change, now time.Time) *alf.Event {
+	e := &alf.Event{Time: now, Key: it.service.Key, Kind: alf.KindResult, Change: change,
+		State: it.state, Result: it.result, NextCheck: it.due}
+	l.record(e)
+	return e
+}
+
+// log tells people what changed, and whoever asks for it of each check.
+func (l *loop) log(it *item, prev alf.State, change alf.Change) {
+	st, level, text := it.state, slog.LevelDebug, "checked"
+	attrs := []slog.Attr{slog.String("host", string(it.service.Key.Host)), slog.String("service", string(it.service.Key.Service))}
+	switch {
+	case change.Has(alf.ChangeStale):
+		level, text = slog.LevelWarn, "no answer"
+		attrs = append(attrs, slog.String("cause", st.Stale.Cause.String()), slog.String("err", st.Stale.Output))
+	case change&(alf.ChangeStatus|alf.ChangeType) != 0 && !(prev.Pending() && st.Status == alf.OK):
+		level, text = slog.LevelInfo, "state changed"
+		fallthrough
+	default:
+		attrs = append(attrs, slog.String("status", it.service.Key.StatusName(st.Status)), slog.String("type", st.Type.String()),
+			slog.Int("attempt", st.Attempt), slog.Duration("took", it.result.Duration()), slog.String("output", it.result.Output))
+	}
+	l.o.Log.LogAttrs(l.ctx, level, text, attrs...)
+}
+
+// obey carries out a command. The reply comes when what it wrote is durable.
+func (l *loop) obey(o order) {
+	it := l.items[o.command.Key]
+	if it == nil {
+		o.reply <- answer{err: fmt.Errorf("%q %w", o.command.Key, ErrUnknownKey)}
+		return
+	}
+	switch o.command.Verb {
+	case alf.Recheck:
+		o.reply <- answer{err: l.recheck(it)}
+	case alf.Submit:
+		change := l.judge(it, o.command.Result, o.command.Time)
+		if !it.busy {
+			l.agenda.set(it, nextDue(it.service, it.state, o.command.Time))
+		}
+		l.replies = append(l.replies, waiting{l.recordResult(it, change, o.command.Time), o.reply})
+	default:
+		o.reply <- answer{err: fmt.Errorf("%q: unknown verb %d", o.command.Key, o.command.Verb)}
+	}
+}
+
+func (l *loop) recheck(it *item) error {
+	switch {
+	case !it.service.Scheduled():
+		return fmt.Errorf("%q has nothing to run: its results are submitted", it.service.Key)
+	case it.busy:
+		it.again = true
+	default:
+		l.agenda.set(it, time.Now())
+	}
+	return nil
+}
+
+// reload goes over to another inventory.
+func (l *loop) reload(v *alf.Inventory) Diff {
+	now := time.Now()
+	var d Diff
+	for _, s := range v.Services() {
+		it := l.items[s.Key]
+		switch {
+		case it == nil:
+			d.Added++
+			it = l.add(s)
+			l.agenda.set(it, firstDue(s, it.state, now))
+		case reflect.DeepEqual(it.service, s):
+			d.Kept++
+			it.service = s
+		default:
+			d.Changed++
+			l.change(it, s, now)
+		}
+	}
+	for key, it := range l.items {
+		if v.Service(key) == nil {
+			d.Removed++
+			l.remove(it, now)
+		}
+	}
+	l.count()
+	return d
+}
+
+// change gives it other settings. Its state stays, and so does its place in the
+// schedule if that is still the same.
+func (l *loop) change(it *item, s *alf.Service, now time.Time) {
+	old := it.service
+	if it.busy && spot(old) != spot(s) {
+		// The place that it holds must be left under its old name.
+		l.replace(it, s, now)
+		return
+	}
+	it.service = s
+	timing := func(s *alf.Service) [3]any { return [3]any{s.Interval, s.Retry, s.Scheduled()} }
+	if !it.busy && timing(old) != timing(s) {
+		l.agenda.set(it, firstDue(s, it.state, now))
+	}
+}
+
+// replace puts a new item in the place of a busy one, whose result is dropped.
+func (l *loop) replace(it *item, s *alf.Service, now time.Time) {
+	it.gone = true
+	next := l.add(s)
+	next.state, next.result = it.state, it.result
+	l.agenda.set(next, firstDue(s, next.state, now))
+}
+
+func (l *loop) remove(it *item, now time.Time) {
+	it.gone = true
+	l.agenda.set(it, time.Time{})
+	delete(l.items, it.service.Key)
+	l.record(&alf.Event{Time: now, Key: it.service.Key, Kind: alf.KindRemoved, State: it.state, Result: it.result})
+}
+
+func (l *loop) record(e *alf.Event) {
+	l.queue = append(l.queue, e)
+	l.stats.queued.Store(int64(len(l.queue)))
+}
+
+// flush makes the queue durable, in batches. When the record fails, what is
+// left stays in the queue for the next try.
+func (l *loop) flush(ctx context.Context) {
+	if len(l.queue) > 0 && l.retry > 0 && time.Now().Before(l.next) {
+		return
+	}
+	for len(l.queue) > 0 {
+		batch := l.queue[:min(len(l.queue), maxBatch)]
+		if err := l.append(ctx, batch); err != nil {
+			l.refused(err)
+			return
+		}
+		l.queue = l.queue[len(batch):]
+	}
+	l.queue = nil
+	l.stats.queued.Store(0)
+	l.reply()
+	if l.retry > 0 {
+		l.retry = 0
+		l.failure.Store(nil)
+		for _, p := range l.places {
+			l.resume(p)
+		}
+		l.o.Log.Info("results are recorded again")
+	}
+}
+
+func (l *loop) append(ctx context.Context, events []*alf.Event) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendFor)
+	defer cancel()
+	return l.o.Record.Append(ctx, events)
+}
+
+func (l *loop) refused(err error) {
+	l.stats.refused.Add(1)
+	if was := l.failure.Load(); was == nil || (*was).Error() != err.Error() {
+		l.o.Log.Error("results are not recorded", "queued", len(l.queue), "err", err)
+	}
+	l.failure.Store(&err)
+	l.retry = min(max(2*l.retry, retryFrom), retryTo)
+	l.next = time.Now().Add(l.retry)
+	l.stats.queued.Store(int64(len(l.queue)))
+	l.reply()
+}
+
+// reply answers those whose events are durable.
+func (l *loop) reply() {
+	left := l.replies[:0]
+	for _, w := range l.replies {
+		if w.event.ID == 0 {
+			left = append(left, w)
+			continue
+		}
+		w.reply <- answer{id: w.event.ID}
+	}
+	clear(l.replies[len(left):])
+	l.replies = left
+}
+
+// drain gives the running checks a moment to end, calls off the others, and
+// makes durable what there is.
+func (l *loop) drain() {
+	for _, p := range l.places {
+		p.waiting = nil
+	}
+	l.timer.Reset(l.o.Drain)
+	for l.running > 0 {
+		select {
+		case f := <-l.done:
+			l.finish(f)
+		case <-l.timer.C:
+			l.cancel()
+		}
+	}
+	l.next = time.Time{}
+	l.flush(context.Background())
+	for _, w := range l.replies {
+		w.reply <- answer{err: ErrStopped}
+	}
+}

@@ -1,0 +1,220 @@
+package checker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"alf"
+	"alf/perfdata"
+)
+
+// The bounds on what is kept of a plugin's words.
+const (
+	defaultOutput = 256 << 10 // of its standard output, if the service sets none
+	maxStderr     = 4 << 10
+)
+
+// Run runs a service's check once, as the loop does, and returns what came of
+// it. The error is ctx's, if that ended first: then there is no result.
+func Run(ctx context.Context, runner alf.Runner, s *alf.Service, due time.Time) (*alf.Result, error) {
+	return run(ctx, runner, s, moment{key: s.Key, max: s.MaxAttempts, now: time.Now()}, due)
+}
+
+func run(ctx context.Context, runner alf.Runner, s *alf.Service, m moment, due time.Time) (*alf.Result, error) {
+	limit := s.MaxOutput
+	if limit <= 0 {
+		limit = defaultOutput
+	}
+	stdout, stderr := &clip{limit: limit}, &clip{limit: maxStderr}
+	e, command := execution(s, m)
+	e.Stdout, e.Stderr = stdout, stderr
+	before := time.Now()
+	exit, err := runner.Run(ctx, e)
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if exit.Start.IsZero() {
+		exit.Start = before
+	}
+	if exit.End.IsZero() {
+		exit.End = time.Now()
+	}
+	r := &alf.Result{
+		Due: due, Start: exit.Start, End: exit.End,
+		Command: command, Metric: s.Metric, ReturnCode: -1,
+		Stderr: strings.ToValidUTF8(stderr.String(), "\uFFFD"),
+	}
+	switch {
+	case err != nil:
+		failed(r, s, stdout, err)
+	case s.Builtin == alf.CheckSSH:
+		linkUp(r)
+	default:
+		answered(r, s, stdout, exit)
+	}
+	return r, nil
+}
+
+// execution returns what to run for s, and how to show it to people.
+func execution(s *alf.Service, m moment) (e alf.Execution, command string) {
+	e = alf.Execution{Host: s.On, Script: s.Script, Path: s.Path, Dir: s.Dir, Limit: s.Timeout}
+	if s.Builtin == alf.CheckSSH {
+		e.Host = s.Host
+		return e, ""
+	}
+	for _, v := range s.Env {
+		e.Env = append(e.Env, v.Name+"="+m.bind(v.Value).Reveal())
+	}
+	if s.Shell != nil {
+		line := m.bind(s.Shell)
+		e.Shell = line.Reveal()
+		return e, line.String()
+	}
+	var words []string
+	if s.Script != "" {
+		words = append(words, s.Script)
+	}
+	for _, t := range s.Argv {
+		arg := m.bind(t)
+		e.Argv = append(e.Argv, arg.Reveal())
+		words = append(words, word(arg.String()))
+	}
+	return e, strings.Join(words, " ")
+}
+
+// word quotes s for people as a shell would need it.
+func word(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,+@%<>"
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return alf.Unquoted.Apply(s)
+}
+
+// answered fills r from a plugin that ended by itself.
+func answered(r *alf.Result, s *alf.Service, stdout *clip, exit alf.Exit) {
+	parse(r, stdout)
+	r.ReturnCode, r.Signal = exit.Code, exit.Signal
+	switch {
+	case exit.Signal != "":
+		r.Status = alf.Unknown
+		r.Output = join("(Plugin was killed by signal "+exit.Signal+")", r.Output, r.Stderr)
+		r.ReturnCode = -1
+	case exit.Code >= 0 && exit.Code <= 3:
+		r.Status = alf.Status(exit.Code)
+		r.Output = spoken(r.Output, r.Stderr)
+	default:
+		r.Status = s.BadExitStatus
+		r.Output = join(outOfBounds(exit.Code), r.Output, r.Stderr)
+	}
+}
+
+// spoken returns the output, or what Nagios says when there is none (RULES 5).
+func spoken(output, stderr string) string {
+	switch {
+	case output != "":
+		return output
+	case strings.TrimSpace(stderr) != "":
+		return "(No output on stdout) stderr: " + firstLine(stderr)
+	}
+	return "(No output returned from plugin)"
+}
+
+func outOfBounds(code int) string {
+	hint := map[int]string{
+		126: " - make sure the plugin is executable",
+		127: " - make sure the plugin you're trying to run actually exists",
+	}[code]
+	return fmt.Sprintf("(Return code of %d is out of bounds%s)", code, hint)
+}
+
+// join returns what Alf says and the first words of the plugin, if any.
+func join(said, output, stderr string) string {
+	if output == "" {
+		output = firstLine(stderr)
+	}
+	return strings.TrimSpace(said + " " + output)
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return strings.TrimSpace(line)
+}
+
+// parse fills r with what the plugin wrote.
+func parse(r *alf.Result, stdout *clip) {
+	out := perfdata.Split(stdout.String(), stdout.limit)
+	data, err := perfdata.Parse(out.Perfdata)
+	r.Output, r.LongOutput = out.Text, out.Long
+	r.Cut, r.Repaired = out.Cut+stdout.cut, out.Repaired
+	r.Perfdata = data
+	r.PerfdataErrors = Lines(err)
+}
+
+// Lines returns the texts of the errors that were joined into err.
+func Lines(err error) []string {
+	if err == nil {
+		return nil
+	}
+	all, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []string{err.Error()}
+	}
+	var out []string
+	for _, e := range all.Unwrap() {
+		out = append(out, e.Error())
+	}
+	return out
+}
+
+// failed fills r when the command gave no answer of its own.
+func failed(r *alf.Result, s *alf.Service, stdout *clip, err error) {
+	var why *alf.RunError
+	if !errors.As(err, &why) {
+		why = &alf.RunError{Cause: alf.CauseConfig, Err: err}
+	}
+	r.Cause = why.Cause
+	if why.Cause == alf.CauseTimeout {
+		parse(r, stdout)
+		said := fmt.Sprintf("(Service check timed out after %s)", s.Timeout)
+		r.Status, r.Output = s.TimeoutStatus, strings.TrimSpace(said+" "+r.Output)
+		return
+	}
+	r.Status, r.Output = alf.Unknown, why.Error()
+	if s.Key.IsHost() {
+		r.Status = alf.Critical
+	}
+}
+
+// linkUp fills r for a host whose link answered.
+func linkUp(r *alf.Result) {
+	took := r.Duration()
+	r.Status, r.ReturnCode = alf.OK, 0
+	r.Output = fmt.Sprintf("SSH OK - the link answered in %s", took.Round(10*time.Microsecond))
+	r.Perfdata = []perfdata.Datum{{Label: "time", UOM: "s",
+		Value: perfdata.Number{V: took.Seconds(), Set: true},
+		Min:   perfdata.Number{V: 0, Set: true}}}
+}
+
+// clip keeps the first bytes that are written to it, a little more than limit,
+// so that perfdata.Split finds a good place to cut, and counts the others.
+type clip struct {
+	bytes.Buffer
+	limit int
+	cut   int
+}
+
+const clipSlack = 4 << 10
+
+// Write never fails.
+func (c *clip) Write(p []byte) (int, error) {
+	room := max(c.limit+clipSlack-c.Len(), 0)
+	keep := p[:min(room, len(p))]
+	c.cut += len(p) - len(keep)
+	c.Buffer.Write(keep)
+	return len(p), nil
+}
