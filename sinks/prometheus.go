@@ -1,0 +1,344 @@
+// Package sinks writes events in the formats of other systems.
+package sinks
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"io"
+	"iter"
+	"math"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/common/expfmt"
+
+	"alf"
+	"alf/internal/sanitize"
+	"alf/perfdata"
+)
+
+// Prometheus serves /metrics: the state of every service, its perfdata, and how
+// Alf itself is doing. As a sink it counts the checks.
+//
+// Alf's own metrics come from a registry. The families with a series per
+// service are written directly from the heads: gathering 300,000 of them
+// through a registry takes a second and 700 MB.
+type Prometheus struct {
+	heads    func() iter.Seq[*alf.Event]
+	registry *prometheus.Registry
+
+	checks     *prometheus.CounterVec
+	rejected   prometheus.Counter
+	duplicates prometheus.Counter
+	capped     prometheus.Counter
+	latency    prometheus.Histogram
+	duration   prometheus.Histogram
+}
+
+var _ alf.Sink = (*Prometheus)(nil)
+
+// NewPrometheus returns a Prometheus that shows the newest events, which heads
+// yields, and the version of Alf.
+func NewPrometheus(version string, heads func() iter.Seq[*alf.Event]) *Prometheus {
+	p := &Prometheus{
+		heads:    heads,
+		registry: prometheus.NewRegistry(),
+		checks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "alf_checks_total",
+			Help: "Results that were recorded, by status, by the cause of the answer or of its absence, and by source."},
+			[]string{"status", "cause", "source"}),
+		rejected: prometheus.NewCounter(prometheus.CounterOpts{Name: "alf_perfdata_rejected_total",
+			Help: "Pieces of perfdata that could not be read."}),
+		duplicates: prometheus.NewCounter(prometheus.CounterOpts{Name: "alf_perfdata_duplicates_total",
+			Help: "Perfdata items whose label was already there in the same output; only the first is exported."}),
+		capped: prometheus.NewCounter(prometheus.CounterOpts{Name: "alf_perfdata_capped_total",
+			Help: "Perfdata items that are not exported because their output had more than 500."}),
+		latency: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "alf_check_latency_seconds",
+			Help:    "How late checks started.",
+			Buckets: []float64{.001, .005, .01, .05, .1, .5, 1, 5, 30, 60, 300}}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "alf_check_duration_seconds",
+			Help:    "How long plugins ran.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}),
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "alf_build_info", Help: "1, with the version of Alf and of Go.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()}})
+	build.Set(1)
+	p.registry.MustRegister(p.checks, p.rejected, p.duplicates, p.capped, p.latency, p.duration, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return p
+}
+
+// Gauge adds a metric that f is asked for at every scrape.
+func (p *Prometheus) Gauge(name, help string, f func() float64) {
+	p.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f))
+}
+
+// Counter adds a metric that only rises, which f is asked for at every scrape.
+func (p *Prometheus) Counter(name, help string, f func() float64) {
+	p.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, f))
+}
+
+// GaugeBy adds a metric with a series for each key of what f returns; label is
+// the name of that label.
+func (p *Prometheus) GaugeBy(name, help, label string, f func() map[string]float64) {
+	p.registry.MustRegister(byLabel{prometheus.NewDesc(name, help, []string{label}, nil), prometheus.GaugeValue, f})
+}
+
+// CounterBy is GaugeBy for a metric that only rises.
+func (p *Prometheus) CounterBy(name, help, label string, f func() map[string]float64) {
+	p.registry.MustRegister(byLabel{prometheus.NewDesc(name, help, []string{label}, nil), prometheus.CounterValue, f})
+}
+
+type byLabel struct {
+	desc   *prometheus.Desc
+	kind   prometheus.ValueType
+	values func() map[string]float64
+}
+
+// Describe implements prometheus.Collector.
+func (b byLabel) Describe(to chan<- *prometheus.Desc) { to <- b.desc }
+
+// Collect implements prometheus.Collector.
+func (b byLabel) Collect(to chan<- prometheus.Metric) {
+	for value, n := range b.values() {
+		to <- prometheus.MustNewConstMetric(b.desc, b.kind, n, value)
+	}
+}
+
+// Write implements alf.Sink. It never fails.
+func (p *Prometheus) Write(_ context.Context, events []*alf.Event) error {
+	for _, e := range events {
+		if e.Kind == alf.KindResult && e.Result != nil {
+			p.count(e)
+		}
+	}
+	return nil
+}
+
+func (p *Prometheus) count(e *alf.Event) {
+	r := e.Result
+	p.checks.WithLabelValues(strings.ToLower(r.Status.String()), r.Cause.String(), r.Source.String()).Inc()
+	p.rejected.Add(float64(len(r.PerfdataErrors)))
+	data := exported(r.Perfdata)
+	p.capped.Add(float64(len(r.Perfdata) - len(data)))
+	for i := range data {
+		if repeated(data, i) {
+			p.duplicates.Inc()
+		}
+	}
+	if r.Source == alf.Active && r.Cause.Judges() {
+		p.latency.Observe(r.Latency().Seconds())
+		p.duration.Observe(r.Duration().Seconds())
+	}
+}
+
+// ServeHTTP answers in the text format, version 0.0.4.
+func (p *Prometheus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	own, err := p.registry.Gather()
+	if err != nil {
+		http.Error(w, "gather: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	if r.Method == http.MethodHead {
+		return
+	}
+	var to io.Writer = w
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		w.Header().Set("Content-Encoding", "gzip")
+		z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
+		defer z.Close()
+		to = z
+	}
+	// An error from here on is that of a reader who went away.
+	encoder := expfmt.NewEncoder(to, expfmt.NewFormat(expfmt.TypeTextPlain))
+	for _, family := range own {
+		if encoder.Encode(family) != nil {
+			return
+		}
+	}
+	out := bufio.NewWriterSize(to, 64<<10)
+	defer out.Flush()
+	p.WriteServices(out)
+}
+
+// WriteServices writes the families that have a series per host, service or
+// perfdata item. Keys that are pending have none.
+func (p *Prometheus) WriteServices(w *bufio.Writer) {
+	heads := make([]*alf.Event, 0, 1024)
+	for e := range p.heads() {
+		if !e.State.Pending() || !e.State.Stale.IsZero() {
+			heads = append(heads, e)
+		}
+	}
+	x := &exposition{w: w}
+	for _, f := range families {
+		x.family(f, heads)
+	}
+	for _, f := range perfdataFamilies {
+		x.perfdata(f, heads)
+	}
+}
+
+// family is one metric with at most one series per key.
+type family struct {
+	name, help string
+	host       bool // of hosts, else of services
+	pending    bool // also for keys that no result has judged
+	value      func(*alf.Event) float64
+}
+
+var families = []family{
+	{"alf_host_state", "State of the host: 0 UP, 1 DOWN, 2 UNREACHABLE.", true, false,
+		func(e *alf.Event) float64 { return float64(e.State.Status) }},
+	{"alf_host_stale", "1 while nothing new is known of the host, else 0.", true, true, staleness},
+	{"alf_host_last_check_timestamp_seconds", "When the host was last judged.", true, false, lastCheck},
+	{"alf_service_state", "State of the service: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.", false, false,
+		func(e *alf.Event) float64 { return float64(e.State.Status) }},
+	{"alf_service_state_type", "0 while the state is SOFT, 1 when it is HARD.", false, false,
+		func(e *alf.Event) float64 { return float64(e.State.Type) }},
+	{"alf_service_attempt", "Check attempt, from 1 to max_check_attempts.", false, false,
+		func(e *alf.Event) float64 { return float64(e.State.Attempt) }},
+	{"alf_service_stale", "1 while nothing new is known of the service, else 0.", false, true, staleness},
+	{"alf_service_last_check_timestamp_seconds", "When the service was last judged.", false, false, lastCheck},
+}
+
+func staleness(e *alf.Event) float64 {
+	if e.State.Stale.IsZero() {
+		return 0
+	}
+	return 1
+}
+
+func lastCheck(e *alf.Event) float64 { return Timestamp(e.State.LastCheck) }
+
+// perfdataFamily is one metric with at most one series per perfdata item.
+type perfdataFamily struct {
+	name, help string
+	value      func(perfdata.Datum) (float64, bool)
+}
+
+var perfdataFamilies = []perfdataFamily{
+	{"alf_perfdata_value", "Value of a perfdata item, in base units.",
+		func(d perfdata.Datum) (float64, bool) { return d.Value.V, d.Value.Set }},
+	{"alf_perfdata_warn", "Upper end of the warning range, or its lower end if it has no upper one.",
+		func(d perfdata.Datum) (float64, bool) { return bound(d.Warn) }},
+	{"alf_perfdata_crit", "Upper end of the critical range, or its lower end if it has no upper one.",
+		func(d perfdata.Datum) (float64, bool) { return bound(d.Crit) }},
+	{"alf_perfdata_min", "Least possible value of a perfdata item.",
+		func(d perfdata.Datum) (float64, bool) { return d.Min.V, d.Min.Set }},
+	{"alf_perfdata_max", "Greatest possible value of a perfdata item.",
+		func(d perfdata.Datum) (float64, bool) { return d.Max.V, d.Max.Set }},
+}
+
+// bound returns the end of a range that a single line in a graph stands for.
+func bound(r perfdata.Range) (float64, bool) {
+	switch {
+	case !r.Set:
+	case !math.IsInf(r.End, 0):
+		return r.End, true
+	case !math.IsInf(r.Start, 0):
+		return r.Start, true
+	}
+	return 0, false
+}
+
+// maxItems bounds the series that one service can make.
+const maxItems = 500
+
+// exported returns the items that are exported, repeated ones included.
+func exported(data []perfdata.Datum) []perfdata.Datum { return data[:min(len(data), maxItems)] }
+
+// repeated reports whether an earlier item has the label of data[i].
+func repeated(data []perfdata.Datum, i int) bool {
+	for _, d := range data[:i] {
+		if d.Label == data[i].Label {
+			return true
+		}
+	}
+	return false
+}
+
+// exposition writes the text format. Errors stay in w.
+type exposition struct {
+	w    *bufio.Writer
+	line []byte
+}
+
+func (x *exposition) family(f family, heads []*alf.Event) {
+	x.header(f.name, f.help)
+	for _, e := range heads {
+		if e.Key.IsHost() != f.host || e.State.Pending() && !f.pending {
+			continue
+		}
+		x.key(f.name, e.Key)
+		x.value(f.value(e))
+	}
+}
+
+func (x *exposition) perfdata(f perfdataFamily, heads []*alf.Event) {
+	x.header(f.name, f.help)
+	for _, e := range heads {
+		if e.Result == nil || !e.Result.Cause.Judges() {
+			continue
+		}
+		data := exported(e.Result.Perfdata)
+		for i := range data {
+			d := data[i].Base()
+			v, ok := f.value(d)
+			if !ok || repeated(data, i) {
+				continue
+			}
+			x.key(f.name, e.Key)
+			x.label("command", e.Result.Metric)
+			x.label("label", d.Label)
+			x.label("unit", d.UOM)
+			x.value(v)
+		}
+	}
+}
+
+func (x *exposition) header(name, help string) {
+	x.w.WriteString("# HELP " + name + " " + help + "\n# TYPE " + name + " gauge\n")
+}
+
+// key begins a line with a name and the labels of k, left open.
+func (x *exposition) key(name string, k alf.Key) {
+	x.line = append(x.line[:0], name...)
+	x.line = append(x.line, '{')
+	x.line = append(x.line, `host="`...)
+	x.line = sanitize.AppendLabel(x.line, string(k.Host))
+	x.line = append(x.line, '"')
+	if !k.IsHost() {
+		x.label("service", string(k.Service))
+	}
+}
+
+func (x *exposition) label(name, value string) {
+	x.line = append(x.line, ',')
+	x.line = append(x.line, name...)
+	x.line = append(x.line, `="`...)
+	x.line = sanitize.AppendLabel(x.line, value)
+	x.line = append(x.line, '"')
+}
+
+// value ends the line.
+func (x *exposition) value(v float64) {
+	x.line = append(x.line, `} `...)
+	x.line = strconv.AppendFloat(x.line, v, 'g', -1, 64)
+	x.line = append(x.line, '\n')
+	x.w.Write(x.line)
+}
+
+// Timestamp returns t as a metric has it, 0 for never.
+func Timestamp(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
+}
