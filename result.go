@@ -66,6 +66,7 @@ type Result struct {
 	Cut        int    // bytes of output that were dropped by the bound
 	Repaired   bool   // the output was not UTF-8, or held a NUL
 
+	PerfdataText   string // as the plugin wrote it, on one line
 	Perfdata       []perfdata.Datum
 	PerfdataErrors []string // one for each piece that could not be read
 

@@ -7,8 +7,8 @@ import (
 
 // shellScanner follows the quoting of a POSIX shell line, as far as is needed
 // to know how a value must be written at a place (XCU 2.2, Quoting). From the
-// first command substitution, parameter expansion, here-document or $'...' on
-// it only knows that it does not know.
+// first command substitution, parameter expansion, arithmetic, here-document or
+// $'...' on it only knows that it does not know.
 type shellScanner struct {
 	in      Quote // Unquoted, InDouble or InSingle
 	last    byte  // the byte before, 0 at the start and after a quoted one
@@ -30,6 +30,9 @@ func (s *shellScanner) next(c byte) byte {
 	switch {
 	case s.escape:
 		s.escape = false
+		if c == '\n' { // a continued line: the shell sees neither byte
+			return s.last
+		}
 		return 0
 	case s.comment:
 		s.comment = c != '\n'
@@ -40,7 +43,8 @@ func (s *shellScanner) next(c byte) byte {
 		return 0
 	case c == '\\':
 		s.escape = true
-	case c == '`', s.last == '$' && (c == '(' || c == '{'):
+		return s.last
+	case c == '`', s.last == '$' && (c == '(' || c == '{' || c == '['):
 		s.lost = true
 	case s.in == InDouble:
 		if c == '"' {
@@ -60,9 +64,21 @@ func (s *shellScanner) unquoted(c byte) {
 		s.in = map[byte]Quote{'\'': InSingle, '"': InDouble}[c]
 	case '<':
 		s.lost = s.lost || s.last == '<'
+	case '(', '[':
+		s.lost = s.lost || s.opensArithmetic(c)
 	case '#':
 		s.comment = strings.IndexByte(" \t\n;|&()<>", s.last) >= 0
 	}
+}
+
+// opensArithmetic reports whether c begins what bash evaluates, whatever quotes
+// are in it: ((, [[, a subscript or a list of subscripts. Elsewhere /bin/sh may
+// read it as something harmless.
+func (s *shellScanner) opensArithmetic(c byte) bool {
+	if c == '(' {
+		return s.last == '(' || s.last == '='
+	}
+	return s.last == '[' || nameByte(s.last)
 }
 
 // quote returns how a value must be written here; false: nobody knows.

@@ -69,11 +69,11 @@ func ParseTemplate(s string) Template {
 
 // ErrNested is the error of ParseShell for a macro where quoting would be
 // guesswork.
-var ErrNested = errors.New("stands inside or behind $( ), ${ }, backticks, a here-document or a comment, where it cannot be quoted safely; hand it over in env")
+var ErrNested = errors.New("stands inside or behind $( ), ${ }, backticks, arithmetic, a subscript, [[ ]], a here-document or a comment, where it cannot be quoted safely; hand it over in env")
 
 // ParseShell reads a line for /bin/sh -c. A value keeps to its argument
 // whatever quotes surround the macro; where that cannot be had, inside command
-// substitutions and here-documents, a macro is refused.
+// substitutions, arithmetic and here-documents, a macro is refused.
 func ParseShell(s string) (Template, error) {
 	var t Template
 	scan := newShellScanner()
@@ -120,13 +120,16 @@ func cutMacro(s string) (text, name, rest string) {
 // nameLen returns how many bytes at the start of s may be a macro's name.
 func nameLen(s string) int {
 	for i := range len(s) {
-		c := s[i]
-		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-		if !letter && (i == 0 || c < '0' || c > '9') {
+		if !nameByte(s[i]) || i == 0 && s[i] <= '9' {
 			return i
 		}
 	}
 	return len(s)
+}
+
+// nameByte reports whether c may stand in a name: a letter, a digit or "_".
+func nameByte(c byte) bool {
+	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
 
 // Text returns a Template that is only s.
@@ -229,6 +232,9 @@ func (p Part) String() string { return Template{p}.String() }
 
 // GoString returns what String does, quoted, so that %#v tells nothing.
 func (p Part) GoString() string { return strconv.Quote(p.String()) }
+
+// MarshalText makes JSON, XML and logs print what String does.
+func (p Part) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // HasSecret reports whether t holds a secret.
 func (t Template) HasSecret() bool {

@@ -151,7 +151,7 @@ func parse(r *alf.Result, stdout *clip) {
 	data, err := perfdata.Parse(out.Perfdata)
 	r.Output, r.LongOutput = out.Text, out.Long
 	r.Cut, r.Repaired = out.Cut+stdout.cut, out.Repaired
-	r.Perfdata = data
+	r.PerfdataText, r.Perfdata = out.Perfdata, data
 	r.PerfdataErrors = Lines(err)
 }
 
@@ -195,9 +195,8 @@ func linkUp(r *alf.Result) {
 	took := r.Duration()
 	r.Status, r.ReturnCode = alf.OK, 0
 	r.Output = fmt.Sprintf("SSH OK - the link answered in %s", took.Round(10*time.Microsecond))
-	r.Perfdata = []perfdata.Datum{{Label: "time", UOM: "s",
-		Value: perfdata.Number{V: took.Seconds(), Set: true},
-		Min:   perfdata.Number{V: 0, Set: true}}}
+	r.PerfdataText = fmt.Sprintf("time=%.6fs;;;0", took.Seconds())
+	r.Perfdata, _ = perfdata.Parse(r.PerfdataText)
 }
 
 // clip keeps the first bytes that are written to it, a little more than limit,

@@ -1,0 +1,50 @@
+# make demo            Alf for real, with nothing installed
+# make demo ARGS=--once
+# make test            sets up what the tests need, and runs them
+# make check           all that CI runs
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+PREFIX  ?= /usr/local
+LDFLAGS  = -s -w -X main.release=$(VERSION)
+CHECK    = $(GO) tool -modfile=tools/go.mod
+
+.PHONY: build demo test e2e lint fuzz bench check install clean need setup
+
+build: need
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/alf ./cmd/alf
+
+demo: build
+	bin/alf demo $(ARGS)
+
+test: setup
+	$(GO) test -race -timeout 9m ./...
+
+e2e: setup
+	$(GO) test -race -run TestScripts ./cmd/alf
+
+lint: need
+	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "gofmt: $$out"; exit 1; }
+	$(GO) vet ./...
+	$(CHECK) staticcheck ./...
+
+fuzz: need
+	@tools/fuzz $(or $(FUZZTIME),30s)
+
+bench: setup
+	$(GO) test -run '^$$' -bench . -benchmem ./perfdata ./state ./checker ./sinks
+	$(GO) run ./bench
+
+check: lint test
+
+install: build
+	install -D -m 755 bin/alf $(DESTDIR)$(PREFIX)/bin/alf
+
+clean:
+	rm -rf bin
+
+need:
+	@tools/need
+
+setup: need
+	@tools/setup

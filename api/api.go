@@ -1,0 +1,96 @@
+// Package api answers over HTTP what Alf knows, as JSON and as XML, and takes
+// orders there.
+//
+// It has two faces. Public is for a port on loopback and only reads. Private is
+// for the Unix socket, where the kernel says who is calling: what writes or runs
+// is served there and nowhere else.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"alf"
+	"alf/state"
+	"alf/state/view"
+)
+
+// Options are what an API reads from and hands orders to. View, Reader,
+// Inventory, Submit, Reload and Log must be set.
+type Options struct {
+	View      *view.View
+	Reader    state.Reader
+	Inventory func() *alf.Inventory
+
+	// Submit hands a command to the checker and returns the ID of the event
+	// that it led to, or 0 if that is still to come.
+	Submit func(context.Context, alf.Command) (alf.ID, error)
+	// Reload reads the configuration again. Its error is shown to the caller.
+	Reload func(context.Context) error
+	// Ready says why Alf is not ready; nil: it is. A nil Ready: always.
+	Ready func() error
+
+	Metrics http.Handler // serves /metrics; nil: nobody does
+	Pages   http.Handler // serves all other paths; nil: nobody does
+	Levels  Levels       // of the logs; nil: they cannot be changed
+
+	AllowedHosts []string // names, besides those of loopback, by which Public may be called
+	History      int      // results in an answer unless it is asked for more or fewer; default 20
+	Version      string
+	Started      time.Time
+	Log          *slog.Logger
+}
+
+// Levels are the log levels of the rooms. Calls may overlap.
+type Levels interface {
+	Levels() map[string]slog.Level
+	SetLevel(room, level string) error
+}
+
+// API serves the API. Its handlers may be used at the same time.
+type API struct {
+	o     Options
+	query Query
+	tags  tagger
+}
+
+// New returns an API. It does no I/O.
+func New(o Options) *API {
+	if o.History <= 0 {
+		o.History = 20
+	}
+	if o.Ready == nil {
+		o.Ready = func() error { return nil }
+	}
+	return &API{o: o, query: Query{View: o.View, Inventory: o.Inventory}, tags: tagger{started: o.Started}}
+}
+
+// Public returns the handler for TCP on loopback. It refuses whatever writes,
+// requests for names that are not its own, which is how DNS rebinding shows,
+// and those that another site's page makes.
+func (a *API) Public() http.Handler {
+	return secure(sameHost(a.o.AllowedHosts, sameOrigin(a.routes(readOnly))))
+}
+
+// Private returns the handler for the Unix socket. It refuses requests without
+// peer credentials, which ConnContext provides.
+func (a *API) Private() http.Handler {
+	return secure(knownPeer(a.routes(readWrite)))
+}
+
+// Server returns an http.Server for one of the handlers, with all its limits
+// set. The caller serves and closes it.
+func Server(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ConnContext:       ConnContext,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      2 * time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+}

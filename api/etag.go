@@ -1,0 +1,69 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"alf"
+)
+
+// tagger makes entity tags. All that is served from the view and the inventory
+// is as it was as long as neither has changed.
+type tagger struct {
+	started time.Time
+
+	mu         sync.Mutex
+	inventory  *alf.Inventory
+	generation int // of inventory
+}
+
+func (t *tagger) tag(inventory *alf.Inventory, last alf.ID, f format) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.inventory != inventory {
+		t.inventory = inventory
+		t.generation++
+	}
+	return fmt.Sprintf(`"%x-%d-%d-%s"`, t.started.UnixNano(), t.generation, last, f.name)
+}
+
+// answer answers with what read returns, a list or one of wire's structs, unless
+// the caller has it already.
+func (a *API) answer(w http.ResponseWriter, r *http.Request, read func() (any, error)) error {
+	w.Header().Add("Vary", "Accept")
+	f, err := negotiate(r)
+	if err != nil {
+		return err
+	}
+	// The tag is older than what is read, so that a change in between is seen
+	// by the next request.
+	tag := a.tags.tag(a.o.Inventory(), a.o.View.Last(), f)
+	w.Header().Set("ETag", tag)
+	if matches(r.Header.Values("If-None-Match"), tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	v, err := read()
+	if err != nil {
+		return err
+	}
+	if l, ok := v.(list); ok {
+		f.stream(w, l)
+		return nil
+	}
+	return f.write(w, http.StatusOK, f.media, v)
+}
+
+// matches reports whether tag is among those of If-None-Match.
+func matches(header []string, tag string) bool {
+	for part := range strings.SplitSeq(strings.Join(header, ","), ",") {
+		part = strings.TrimPrefix(strings.TrimSpace(part), "W/")
+		if part == tag || part == "*" {
+			return true
+		}
+	}
+	return false
+}

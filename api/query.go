@@ -1,0 +1,253 @@
+package api
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+	"strings"
+
+	"alf"
+	"alf/api/wire"
+	"alf/state/view"
+)
+
+// Query reads what is configured and what is known of it. The API and the pages
+// answer from the same queries.
+type Query struct {
+	View      *view.View
+	Inventory func() *alf.Inventory
+}
+
+// Row is a host or a service with what is known of it.
+type Row struct {
+	Service *alf.Service // for a host, its own check
+	Head    *alf.Event   // nil: there is none yet
+
+	told bool // the host's own check tells of a broken link
+}
+
+// Key returns the key of r.
+func (r Row) Key() alf.Key { return r.Service.Key }
+
+// State returns the state of r.
+func (r Row) State() alf.State { return wire.StateOf(r.Service, r.Head) }
+
+// StateName returns the name of the state of r, such as DOWN or PENDING.
+func (r Row) StateName() string { return wire.StateName(r.Key(), r.State()) }
+
+// Output returns the first line of the last output that judged r.
+func (r Row) Output() string { return r.State().Output }
+
+// Problem reports whether people should look at r: its state is hard and not
+// OK, or nothing new is known of it, unless that is because of its host's link,
+// of which the host's own check tells.
+func (r Row) Problem() bool {
+	st := r.State()
+	if st.Problem() {
+		return true
+	}
+	return !st.Stale.IsZero() && (st.Stale.Cause == alf.CauseConfig || !r.told)
+}
+
+// Retried reports whether r has a problem that is still being retried.
+func (r Row) Retried() bool {
+	st := r.State()
+	return !st.Pending() && st.Type == alf.Soft && st.Status != alf.OK
+}
+
+// All returns the hosts and services that f takes in, every host, by name,
+// before its services.
+func (q Query) All(f wire.Filter) []Row {
+	return q.some(func(r Row) bool { return match(f, r) })
+}
+
+// Services returns the services that f takes in, by host and name.
+func (q Query) Services(f wire.Filter) []Row {
+	return q.some(func(r Row) bool { return !r.Key().IsHost() && match(f, r) })
+}
+
+// Hosts returns the hosts that f takes in, by name.
+func (q Query) Hosts(f wire.Filter) []Row {
+	return q.some(func(r Row) bool { return r.Key().IsHost() && match(f, r) })
+}
+
+// Problems returns the problems of hosts and services that f takes in, the
+// worst first, and of those that are equally bad, the newest. With f.Soft it
+// includes those that are still being retried.
+func (q Query) Problems(f wire.Filter) []Row {
+	f.Problems = true
+	out := q.All(f)
+	slices.SortStableFunc(out, worse)
+	return out
+}
+
+func (q Query) some(want func(Row) bool) []Row {
+	var out []Row
+	for r := range q.all() {
+		if want(r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Row returns the host or service of that key; false: it is not configured.
+func (q Query) Row(key alf.Key) (Row, bool) {
+	inventory := q.Inventory()
+	h := inventory.Host(key.Host)
+	if h == nil {
+		return Row{}, false
+	}
+	own := q.host(inventory, h)
+	if key.IsHost() {
+		return own, true
+	}
+	s := inventory.Service(key)
+	if s == nil {
+		return Row{}, false
+	}
+	return q.service(s, own), true
+}
+
+// Counts returns how many hosts and services are in which state.
+func (q Query) Counts() wire.Counts {
+	var c wire.Counts
+	for r := range q.all() {
+		if r.Key().IsHost() {
+			c.Hosts.Add(r.StateName())
+		} else {
+			c.Services.Add(r.StateName())
+		}
+		if !r.State().Stale.IsZero() {
+			c.Stale++
+		}
+		if r.Problem() {
+			c.Problems++
+		}
+	}
+	return c
+}
+
+// On returns how many of the services of a host are in which state.
+func (q Query) On(host alf.HostName) wire.ServiceCounts {
+	var c wire.ServiceCounts
+	for _, s := range q.Inventory().On(host) {
+		c.Add(wire.StateName(s.Key, wire.StateOf(s, q.View.Head(s.Key))))
+	}
+	return c
+}
+
+// all yields every host, by name, followed by its services.
+func (q Query) all() iter.Seq[Row] {
+	inventory := q.Inventory()
+	return func(yield func(Row) bool) {
+		for _, h := range inventory.Hosts() {
+			own := q.host(inventory, h)
+			if !yield(own) {
+				return
+			}
+			for _, s := range inventory.On(h.Name) {
+				if !yield(q.service(s, own)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (q Query) host(inventory *alf.Inventory, h *alf.Host) Row {
+	s := inventory.Service(alf.Key{Host: h.Name})
+	if s == nil {
+		s = &alf.Service{Key: alf.Key{Host: h.Name}, Host: h, Builtin: alf.CheckNone}
+	}
+	return Row{Service: s, Head: q.View.Head(s.Key)}
+}
+
+func (q Query) service(s *alf.Service, own Row) Row {
+	return Row{Service: s, Head: q.View.Head(s.Key), told: own.tells()}
+}
+
+// tells reports whether r, a host's own check, stands for what its link does to
+// the services.
+func (r Row) tells() bool {
+	if r.Service.Builtin == alf.CheckSSH {
+		return true
+	}
+	st := r.State()
+	return !st.Pending() && st.Status != alf.Up || !st.Stale.IsZero()
+}
+
+func match(f wire.Filter, r Row) bool {
+	switch {
+	case !among(f.Hosts, string(r.Key().Host)):
+	case !among(f.Hostgroups, r.Service.Host.Hostgroups...):
+	case !among(f.Checks, r.Service.Check):
+	case !among(f.States, r.StateName()):
+	case f.Problems && !r.Problem() && !(f.Soft && r.Retried()):
+	case f.Stale && r.State().Stale.IsZero():
+	case f.Text != "" && !r.contains(strings.ToLower(f.Text)):
+	default:
+		return true
+	}
+	return false
+}
+
+// among reports whether any of names is wanted. Nothing wanted means all.
+func among(wanted []string, names ...string) bool {
+	return len(wanted) == 0 || slices.ContainsFunc(names, func(n string) bool { return slices.Contains(wanted, n) })
+}
+
+// contains reports whether lower stands in the names or the output of r.
+func (r Row) contains(lower string) bool {
+	key := r.Key()
+	for _, s := range []string{string(key.Host), string(key.Service), r.Service.Host.Alias, r.Output()} {
+		if strings.Contains(strings.ToLower(s), lower) {
+			return true
+		}
+	}
+	return false
+}
+
+// worse orders problems: by severity, a host before services, settled before
+// retried, the newest first.
+func worse(a, b Row) int {
+	sa, sb := a.State(), b.State()
+	return cmp.Or(
+		cmp.Compare(b.severity(), a.severity()),
+		cmp.Compare(kind(a), kind(b)),
+		cmp.Compare(sb.Type, sa.Type),
+		sb.LastChange.Compare(sa.LastChange),
+	)
+}
+
+func kind(r Row) int {
+	if r.Key().IsHost() {
+		return 0
+	}
+	return 1
+}
+
+// severity orders rows from 0, all is well, as alf.Status.Severity does. A host
+// that is DOWN is as bad as CRITICAL, one that is UNREACHABLE or of which
+// nothing is known as UNKNOWN.
+func (r Row) severity() int {
+	st := r.State()
+	status := st.Status
+	if r.Key().IsHost() {
+		status = [...]alf.Status{alf.Up: alf.OK, alf.Down: alf.Critical, alf.Unreachable: alf.Unknown}[min(status, alf.Unreachable)]
+	}
+	if !st.Stale.IsZero() {
+		return max(status.Severity(), alf.Unknown.Severity())
+	}
+	return status.Severity()
+}
+
+// Cut returns the part of rows that f asks for, and which part that is.
+func Cut(rows []Row, f wire.Filter) ([]Row, wire.Page) {
+	page := wire.Page{Total: len(rows), Offset: min(f.Offset, len(rows))}
+	rows = rows[page.Offset:]
+	if f.Limit > 0 && f.Limit < len(rows) {
+		rows = rows[:f.Limit]
+	}
+	return rows, page
+}

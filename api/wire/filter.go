@@ -1,0 +1,154 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The names of the states, as a Filter takes them.
+var (
+	HostStates    = []string{"UP", "DOWN", "UNREACHABLE", Pending}
+	ServiceStates = []string{"OK", "WARNING", "CRITICAL", "UNKNOWN", Pending}
+	AllStates     = []string{"UP", "DOWN", "UNREACHABLE", "OK", "WARNING", "CRITICAL", "UNKNOWN", Pending}
+)
+
+// The parameters of the lists' queries.
+var (
+	HostParameters    = []string{"hostgroup", "limit", "offset", "problems", "q", "stale", "status"}
+	ServiceParameters = []string{"check", "host", "hostgroup", "limit", "offset", "problems", "q", "stale", "status"}
+	ProblemParameters = []string{"check", "host", "hostgroup", "limit", "offset", "q", "soft", "stale", "status"}
+)
+
+// Filter says which hosts or services are asked for: those that every field
+// takes in. The zero Filter takes in all.
+type Filter struct {
+	Hosts      []string // any of these
+	Hostgroups []string // in any of these
+	Checks     []string // from any of these
+	States     []string // in any of these: CRITICAL, DOWN, PENDING ...
+	Problems   bool     // only problems
+	Soft       bool     // count problems as such that are still being retried
+	Stale      bool     // only what is stale
+	Text       string   // stands in the name or the output, in any case
+	Offset     int      // members to leave out
+	Limit      int      // members at most; 0: all
+}
+
+// ParseFilter reads a query, in which only parameters and states may stand.
+// Its error names all that cannot be read.
+func ParseFilter(query url.Values, parameters, states []string) (Filter, error) {
+	p := filterParser{query: query}
+	p.known(parameters)
+	f := Filter{
+		Hosts:      query["host"],
+		Hostgroups: query["hostgroup"],
+		Checks:     query["check"],
+		States:     p.states(states),
+		Problems:   p.flag("problems"),
+		Soft:       p.flag("soft"),
+		Stale:      p.flag("stale"),
+		Text:       p.one("q"),
+		Offset:     p.number("offset"),
+		Limit:      p.number("limit"),
+	}
+	return f, errors.Join(p.errs...)
+}
+
+// Values returns the query that ParseFilter reads as f.
+func (f Filter) Values() url.Values {
+	v := url.Values{}
+	list := func(name string, values []string) {
+		if len(values) > 0 {
+			v[name] = slices.Clone(values)
+		}
+	}
+	set := func(name, value string, is bool) {
+		if is {
+			v.Set(name, value)
+		}
+	}
+	list("host", f.Hosts)
+	list("hostgroup", f.Hostgroups)
+	list("check", f.Checks)
+	set("status", strings.ToLower(strings.Join(f.States, ",")), len(f.States) > 0)
+	set("problems", "true", f.Problems)
+	set("soft", "true", f.Soft)
+	set("stale", "true", f.Stale)
+	set("q", f.Text, f.Text != "")
+	set("offset", strconv.Itoa(f.Offset), f.Offset > 0)
+	set("limit", strconv.Itoa(f.Limit), f.Limit > 0)
+	return v
+}
+
+// filterParser gathers what is wrong with a query.
+type filterParser struct {
+	query url.Values
+	errs  []error
+}
+
+func (p *filterParser) fail(format string, args ...any) {
+	p.errs = append(p.errs, fmt.Errorf(format, args...))
+}
+
+func (p *filterParser) known(parameters []string) {
+	for name := range p.query {
+		if !slices.Contains(parameters, name) {
+			p.fail("parameter %q is none of %s", name, strings.Join(parameters, ", "))
+		}
+	}
+}
+
+func (p *filterParser) one(name string) string {
+	values := p.query[name]
+	if len(values) > 1 {
+		p.fail("parameter %s stands %d times", name, len(values))
+	}
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
+
+func (p *filterParser) states(allowed []string) []string {
+	var out []string
+	for _, list := range p.query["status"] {
+		for word := range strings.SplitSeq(list, ",") {
+			word = strings.ToUpper(strings.TrimSpace(word))
+			switch {
+			case word == "":
+			case slices.Contains(allowed, word):
+				out = append(out, word)
+			default:
+				p.fail("status %q is none of %s", word, strings.ToLower(strings.Join(allowed, ", ")))
+			}
+		}
+	}
+	return out
+}
+
+func (p *filterParser) flag(name string) bool {
+	switch text := p.one(name); text {
+	case "true", "1":
+		return true
+	case "", "false", "0":
+	default:
+		p.fail("%s %q is neither true nor false", name, text)
+	}
+	return false
+}
+
+func (p *filterParser) number(name string) int {
+	text := p.one(name)
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		p.fail("%s %q is not a number from 0 on", name, text)
+	}
+	return int(n)
+}

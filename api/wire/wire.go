@@ -1,0 +1,44 @@
+// Package wire is the shapes of the API's bodies and queries: one struct for
+// JSON and XML, used by the API, the pages and the client alike.
+//
+// Times are RFC 3339 in UTC. What is not known is null in JSON and left out in
+// XML; a list without members is empty, never null.
+package wire
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"time"
+
+	"alf/internal/sanitize"
+)
+
+// Text is what a host, a plugin or a person wrote. It is made harmless on its
+// way out, for the format in which it goes out. Who has read one must make it
+// harmless for the place it goes to next.
+type Text string
+
+// MarshalJSON writes t without what a reader of JSON should not meet.
+func (t Text) MarshalJSON() ([]byte, error) { return json.Marshal(sanitize.JSON(string(t))) }
+
+// MarshalXML writes t without what XML does not allow.
+func (t Text) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
+	return e.EncodeElement(sanitize.XML(string(t)), start)
+}
+
+func texts(in []string) []Text {
+	out := make([]Text, len(in))
+	for i, s := range in {
+		out[i] = Text(s)
+	}
+	return out
+}
+
+// moment returns t in UTC, or nil for the zero time.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
