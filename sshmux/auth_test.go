@@ -1,0 +1,194 @@
+package sshmux
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"alf/internal/sshdtest"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+)
+
+// keyring serves an agent that holds a new key, and returns its socket and the key.
+func keyring(t *testing.T) (socket string, key ssh.PublicKey) {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring := agent.NewKeyring()
+	if err := ring.Add(agent.AddedKey{PrivateKey: private}); err != nil {
+		t.Fatal(err)
+	}
+	key, err = ssh.NewPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket = filepath.Join(t.TempDir(), "agent")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				agent.ServeAgent(ring, c)
+				c.Close()
+			}()
+		}
+	}()
+	return socket, key
+}
+
+func TestAgent(t *testing.T) {
+	socket, key := keyring(t)
+	m, target, server := start(t, sshdtest.Options{AuthorizedKeys: []string{sshdtest.AuthorizedKey(key)}})
+	target.Agent, target.AgentSocket = true, socket
+	if got := sh(t, m, target, "echo OK"); got != "OK\n" { // after the identity file, which is refused
+		t.Errorf("output = %q", got)
+	}
+	target.AgentSocket, target.IdentityFiles = "", nil
+	t.Setenv("SSH_AUTH_SOCK", socket)
+	sh(t, m, target, "true")
+	t.Setenv("SSH_AUTH_SOCK", "")
+	target.Name = "web2"
+	_, err := m.Run(t.Context(), target, Command{Shell: "true"})
+	kind(t, err, Config, PhaseAuth)
+	if got := server.Accepted(); got != 2 {
+		t.Errorf("sshd accepted %d logins, want 2", got)
+	}
+}
+
+// An agent that is full of keys must not use up the attempts that sshd grants.
+func TestManyKeys(t *testing.T) {
+	m, target, server := start(t, sshdtest.Options{})
+	files := []string{server.ClientKey, server.ClientKey}
+	for i := range 8 {
+		_, text := sshdtest.NewKey(t)
+		file := filepath.Join(t.TempDir(), fmt.Sprint(i))
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	target.IdentityFiles = append(files[2:7:7], files[0])
+	sh(t, m, target, "true") // the sixth attempt
+	target.IdentityFiles = files[2:]
+	_, err := m.Run(t.Context(), target, Command{Shell: "true"})
+	kind(t, err, Auth, PhaseAuth)
+}
+
+func TestPasswordMethods(t *testing.T) {
+	f := func(name string, change func(*ssh.ServerConfig), password string, ok bool) {
+		t.Helper()
+		h, target := newHost(t)
+		change(&h.config)
+		target.Password = password
+		m := newMux(t, Options{Dial: h.Dial})
+		_, err := m.Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+		if ok && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !ok {
+			kind(t, err, Auth, PhaseAuth)
+		}
+	}
+	interactive := func(c *ssh.ServerConfig) {
+		c.PasswordCallback = nil
+		c.KeyboardInteractiveCallback = func(_ ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+			answers, err := ask("", "", []string{"Password: ", "Name: "}, []bool{false, true})
+			if err != nil || answers[0] != "hunter2" || answers[1] != "" {
+				return nil, errors.New("no")
+			}
+			return nil, nil
+		}
+	}
+	f("password", func(*ssh.ServerConfig) {}, "hunter2", true)
+	f("wrong password", func(*ssh.ServerConfig) {}, "hunter3", false)
+	f("keyboard-interactive", interactive, "hunter2", true)
+	f("wrong keyboard-interactive", interactive, "hunter3", false)
+}
+
+func TestIdentityFiles(t *testing.T) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKeyWithPassphrase(private, "", []byte("secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, plain := sshdtest.NewKey(t)
+	m := newMux(t, Options{})
+	f := func(text string, mode os.FileMode, want string) {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "key")
+		if err := os.WriteFile(file, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		target := Target{Name: "web1", Addr: "192.0.2.1:22", User: "monitor", KnownHosts: []string{"/nonexistent"}, IdentityFiles: []string{file}}
+		_, err := m.Run(t.Context(), target, Command{Shell: "true"})
+		kind(t, err, Config, PhaseAuth)
+		if !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file) {
+			t.Errorf("err = %v, want one with %q and %s", err, want, file)
+		}
+	}
+	f(string(pem.EncodeToMemory(block)), 0o600, "is encrypted: use an agent")
+	f(plain, 0o640, "others may read it (mode 0640): run chmod 600")
+	f("nonsense", 0o600, "no key found")
+}
+
+// No error, no log and no statistic holds what is secret, whatever goes wrong.
+func TestNoSecrets(t *testing.T) {
+	const password, token = "hunter3-password", "hunter4-token"
+	var said bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	note := func(err error) { fmt.Fprintf(&said, "%v %+v %#v\n", err, err, err) }
+
+	h, target := newHost(t)
+	target.Password = password
+	wrong := newMux(t, Options{Dial: h.Dial, Log: log})
+	c := Command{Shell: "exit " + token, Env: []string{"TOKEN=" + token}, Timeout: time.Millisecond}
+	for range 2 {
+		_, err := wrong.Run(t.Context(), target, c)
+		note(err)
+	}
+	_, err := wrong.Run(t.Context(), target, Command{Shell: "x", Env: []string{"TOKEN=" + token + "\x00", "A B=" + token}})
+	note(err)
+	down := newMux(t, Options{Log: log, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route") }})
+	_, err = down.Run(t.Context(), target, c)
+	note(err)
+
+	real, realTarget, _ := start(t, sshdtest.Options{})
+	realTarget.Password = password
+	c.Shell = "sleep 300"
+	_, err = real.Run(t.Context(), realTarget, c)
+	note(err)
+
+	fmt.Fprintf(&said, "%v %+v %#v %s %s\n", target, target, target, target, target.Key())
+	fmt.Fprintf(&said, "%+v %+v\n", wrong.Stats(), real.Stats())
+	log.Info("target", "target", target)
+	for _, secret := range []string{password, token} {
+		if strings.Contains(said.String(), secret) {
+			t.Errorf("%q is told: %s", secret, &said)
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package sshmux
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// conn is one SSH connection. Its owner, the goroutine in serve, is all that it needs while
+// idle, beside the three of x/crypto.
+type conn struct {
+	mux    *Mux
+	target Target
+	ssh    ssh.Conn
+	opens  <-chan ssh.NewChannel
+	asks   <-chan *ssh.Request
+	wire   *meter
+	slots  slots
+	since  time.Time
+	pings  chan chan<- time.Duration // who wants to know the next round trip; channels of size 1
+	nudges chan struct{}             // size 1: ask for a sign of life now
+	dead   chan struct{}             // closed when the connection has ended; then cause says why
+
+	running atomic.Int32 // commands that run
+	held    atomic.Int32 // slots whose command has ended, but whose channel something on the host holds open
+	rtt     atomic.Int64 // the newest round trip, in nanoseconds
+	used    atomic.Int64 // when a command last ended, in nanoseconds since 1970
+
+	mu    sync.Mutex
+	cause error
+}
+
+// close ends the connection. The first cause given is kept; with nil, the connection's own end
+// will be the cause.
+func (c *conn) close(cause error) {
+	c.mu.Lock()
+	if c.cause == nil {
+		c.cause = cause
+	}
+	c.mu.Unlock()
+	c.ssh.Close()
+}
+
+// why returns the cause of the connection's end.
+func (c *conn) why() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause
+}
+
+// idle reports whether no command has run for so long; 0 means never.
+func (c *conn) idle(limit time.Duration) bool {
+	used, waiting := c.slots.state()
+	return limit > 0 && used == 0 && waiting == 0 && time.Since(time.Unix(0, c.used.Load())) >= limit
+}
+
+// nudge asks the peer for a sign of life soon.
+func (c *conn) nudge() {
+	select {
+	case c.nudges <- struct{}{}:
+	default:
+	}
+}
+
+// serve owns the connection until it ends, by itself or by close: it refuses what the server
+// wants to open, answers what it asks, and sends keepalives.
+func (c *conn) serve() {
+	k := newKeepalive(c)
+	defer k.timer.Stop()
+	for c.opens != nil || c.asks != nil {
+		select {
+		case ch, ok := <-c.opens:
+			if !ok {
+				c.opens = nil
+				continue
+			}
+			ch.Reject(ssh.Prohibited, "not offered")
+		case ask, ok := <-c.asks:
+			if !ok {
+				c.asks = nil
+				continue
+			}
+			if ask.WantReply {
+				ask.Reply(false, nil)
+			}
+		case who := <-c.pings:
+			k.waiting = append(k.waiting, who)
+			k.ask()
+		case <-c.nudges:
+			k.ask()
+		case rtt := <-k.answer:
+			k.answered(rtt)
+		case <-k.timer.C:
+			if err := k.check(); err != nil {
+				c.close(err)
+			}
+		}
+	}
+	c.close(lost(c.ssh.Wait()))
+}
+
+// lost returns the reason for the end of a connection in words.
+func lost(err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		return errors.New("connection closed by the host")
+	}
+	return fmt.Errorf("connection lost: %w", err)
+}
+
+// keepalive finds out whether the peer of a connection still lives. It belongs to the owner.
+type keepalive struct {
+	conn    *conn
+	timer   *time.Timer
+	answer  chan time.Duration     // size 1
+	waiting []chan<- time.Duration // those to tell the answer
+	asked   time.Time              // when the request that is under way was sent; zero: none is
+	missed  int                    // how often its time has passed
+}
+
+func newKeepalive(c *conn) *keepalive {
+	return &keepalive{
+		conn:   c,
+		timer:  time.NewTimer(c.mux.options.KeepaliveInterval),
+		answer: make(chan time.Duration, 1),
+	}
+}
+
+// ask sends a request unless one is under way. SSH answers global requests in order and
+// without a number, so there is never more than one; its goroutine ends with the answer or
+// with the connection.
+func (k *keepalive) ask() {
+	if !k.asked.IsZero() {
+		return
+	}
+	k.asked, k.missed = time.Now(), 0
+	k.timer.Reset(k.conn.mux.options.KeepaliveTimeout)
+	start := k.asked
+	k.conn.mux.owners.Go(func() {
+		// OpenSSH refuses the request, which is as good an answer as any.
+		if _, _, err := k.conn.ssh.SendRequest("keepalive@openssh.com", true, nil); err == nil {
+			k.answer <- time.Since(start)
+		}
+	})
+}
+
+func (k *keepalive) answered(rtt time.Duration) {
+	k.asked, k.missed = time.Time{}, 0
+	k.conn.rtt.Store(int64(rtt))
+	for _, who := range k.waiting {
+		who <- rtt
+	}
+	k.waiting = nil
+	k.timer.Reset(k.conn.mux.options.KeepaliveInterval)
+}
+
+// check is called when the timer fires. Its error says that the peer is to be given up.
+func (k *keepalive) check() error {
+	o := k.conn.mux.options
+	if k.conn.idle(o.IdleTimeout) {
+		return errIdle
+	}
+	silent := time.Since(k.conn.wire.heard())
+	if k.asked.IsZero() {
+		if silent < o.KeepaliveInterval {
+			k.timer.Reset(o.KeepaliveInterval - silent)
+			return nil
+		}
+		k.ask()
+		return nil
+	}
+	k.missed++
+	if silent < o.KeepaliveTimeout {
+		k.missed = 0 // it talks, only not to us
+	}
+	if k.missed >= o.KeepaliveCount {
+		return fmt.Errorf("no sign of life for %v: %d keepalives unanswered", silent.Round(time.Millisecond), k.missed)
+	}
+	k.timer.Reset(o.KeepaliveTimeout)
+	return nil
+}

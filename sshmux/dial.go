@@ -1,0 +1,167 @@
+package sshmux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// dialer is one attempt to connect to a target and to log in.
+type dialer struct {
+	mux    *Mux
+	target Target
+	keys   *hostKeySet
+
+	mu      sync.Mutex
+	phase   Phase
+	refused error // what the check of the host key said
+}
+
+// dial connects and logs in. What is wrong on our side is found before anything is sent. The
+// error is an *Error.
+func (m *Mux) dial(ctx context.Context, t Target) (*conn, error) {
+	timeout := or(t.ConnectTimeout, m.options.ConnectTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v", timeout))
+	defer cancel()
+	keys, err := m.hostKeys.load(t.KnownHosts)
+	if err != nil {
+		return nil, t.fail(Config, PhaseHostKey, err)
+	}
+	login, err := newCredentials(ctx, t)
+	if err != nil {
+		return nil, t.fail(Config, PhaseAuth, err)
+	}
+	defer login.close()
+	d := &dialer{mux: m, target: t, keys: keys, phase: PhaseDial}
+	wire, err := d.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return d.handshake(ctx, wire, login)
+}
+
+// connect opens the network connection.
+func (d *dialer) connect(ctx context.Context) (*meter, error) {
+	raw, err := d.mux.options.Dial(ctx, "tcp", d.target.Addr)
+	if err == nil {
+		tune(raw)
+		return &meter{Conn: raw, counters: &d.mux.counters}, nil
+	}
+	phase := PhaseDial
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		phase = PhaseResolve
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		err = op.Err // the address is told anyway
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return nil, d.target.fail(Transport, phase, err)
+}
+
+// handshake speaks SSH until the login is done.
+func (d *dialer) handshake(ctx context.Context, wire *meter, login *credentials) (*conn, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		wire.SetDeadline(deadline)
+	}
+	defer context.AfterFunc(ctx, func() { wire.Close() })()
+	d.enter(PhaseHandshake)
+	s, opens, asks, err := ssh.NewClientConn(wire, d.target.Addr, &ssh.ClientConfig{
+		User:              d.target.User,
+		Auth:              login.methods,
+		ClientVersion:     "SSH-2.0-Alf",
+		HostKeyAlgorithms: d.keys.algorithms(d.target),
+		HostKeyCallback:   d.checkHostKey,
+	})
+	if err != nil {
+		return nil, d.explain(ctx, wire, login, err)
+	}
+	for _, problem := range login.problems { // a failure would tell them itself
+		d.mux.options.Log.Warn("key not usable", "host", d.target.name(), "err", problem)
+	}
+	wire.SetDeadline(time.Time{})
+	wire.up.Store(true)
+	c := &conn{
+		mux: d.mux, target: d.target, ssh: s, opens: opens, asks: asks, wire: wire, since: time.Now(),
+		pings:  make(chan chan<- time.Duration),
+		nudges: make(chan struct{}, 1),
+		dead:   make(chan struct{}),
+	}
+	c.used.Store(c.since.UnixNano())
+	c.slots.limit = or(d.target.MaxSessions, defaultSessions)
+	return c, nil
+}
+
+func (d *dialer) enter(p Phase) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.phase = p
+}
+
+// checkHostKey is called in the middle of the key exchange, before any key or password of ours
+// is sent.
+func (d *dialer) checkHostKey(_ string, _ net.Addr, key ssh.PublicKey) error {
+	d.enter(PhaseHostKey)
+	err := d.keys.check(d.target, key)
+	if unknown, ok := errors.AsType[*HostKeyError](err); ok && d.target.HostKeyPolicy == AcceptNew && !unknown.Revoked && len(unknown.Known) == 0 {
+		var added bool
+		if added, err = d.keys.accept(d.target, key); added {
+			d.mux.options.Log.Info("host key accepted", "host", d.target.name(), "key", fingerprint(key), "file", d.target.KnownHosts[0])
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refused = err
+	if err == nil {
+		d.phase = PhaseAuth
+	}
+	return err
+}
+
+// explain says what a failed handshake failed of.
+func (d *dialer) explain(ctx context.Context, wire *meter, login *credentials, err error) *Error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.target
+	if _, ok := errors.AsType[*HostKeyError](d.refused); ok {
+		return t.fail(HostKey, PhaseHostKey, d.refused)
+	}
+	if d.refused != nil {
+		return t.fail(Config, PhaseHostKey, d.refused)
+	}
+	if ctx.Err() != nil {
+		return t.fail(Transport, d.phase, context.Cause(ctx))
+	}
+	if e, ok := errors.AsType[*ssh.AlgorithmNegotiationError](err); ok && e.What == "host key" {
+		return t.fail(HostKey, PhaseHostKey, fmt.Errorf("the host has no key of a type that is known for it: want %q, it has %q", e.SupportedAlgorithms, e.RequestedAlgorithms))
+	}
+	if d.phase == PhaseAuth && !broken(err) {
+		return t.fail(Auth, PhaseAuth, errors.Join(append([]error{bare(err)}, login.problems...)...))
+	}
+	if said := wire.greeting(); said != "" {
+		return t.fail(Transport, d.phase, fmt.Errorf("the host hung up and said %q", said))
+	}
+	return t.fail(Transport, d.phase, lost(bare(err)))
+}
+
+// broken reports whether a handshake ended because the connection did, and not because the
+// host refused us.
+func broken(err error) bool {
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// bare takes off what x/crypto puts in front of each error of a handshake.
+func bare(err error) error {
+	if inner := errors.Unwrap(err); inner != nil {
+		return inner
+	}
+	return err
+}

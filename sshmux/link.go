@@ -1,0 +1,234 @@
+package sshmux
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// stable is how long a connection must have lived for its loss to be taken for an accident,
+// and not for one more failure.
+const stable = 10 * time.Second
+
+// link is the one connection to a target: down, dialling or up. It is down until a command
+// needs it, and needs no goroutine while it is.
+type link struct {
+	mux    *Mux
+	target Target
+	users  int // calls that use the link; guarded by Mux.mu
+
+	mu       sync.Mutex
+	closed   bool
+	conn     *conn    // not nil: up
+	dialling *attempt // not nil: dialling
+	failures int      // in a row, all of one kind
+	retry    time.Time
+	last     *Error // the newest failure
+	lastAt   time.Time
+	dials    uint64
+}
+
+// attempt is a dial that all who need the link wait for.
+type attempt struct {
+	started time.Time
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when conn or err is set
+	conn    *conn
+	err     *Error
+}
+
+// run runs a command over the link. A connection that turns out to be gone before the command
+// was sent is replaced once.
+func (l *link) run(ctx context.Context, r *request) (Exit, error) {
+	for first := true; ; first = false {
+		c, err := l.connect(ctx)
+		if err != nil {
+			return notRun, err
+		}
+		exit, err := c.run(ctx, r)
+		if !first || !errors.Is(err, errLost) {
+			return exit, err
+		}
+		select {
+		case <-c.dead:
+		case <-ctx.Done():
+			return exit, err
+		}
+	}
+}
+
+// ping connects and waits for a sign of life.
+func (l *link) ping(ctx context.Context) (time.Duration, error) {
+	c, err := l.connect(ctx)
+	if err != nil {
+		return 0, err
+	}
+	answer := make(chan time.Duration, 1)
+	asks := c.pings
+	for {
+		select {
+		case asks <- answer:
+			asks = nil
+		case rtt := <-answer:
+			return rtt, nil
+		case <-c.dead:
+			return 0, l.target.fail(Transport, PhaseOpen, c.why())
+		case <-ctx.Done():
+			return 0, l.target.fail(Transport, PhaseOpen, context.Cause(ctx))
+		}
+	}
+}
+
+// connect returns the connection, and dials if there is none. There is one dial at a time, and
+// callers share its outcome; after a failure, callers get the same error at once until it is
+// time to try again.
+func (l *link) connect(ctx context.Context) (*conn, error) {
+	c, a, err := l.seek()
+	if c != nil || err != nil {
+		return c, err
+	}
+	select {
+	case <-a.done:
+		if a.err != nil {
+			return nil, a.err
+		}
+		return a.conn, nil
+	case <-ctx.Done():
+		return nil, l.target.fail(Transport, PhaseDial, context.Cause(ctx))
+	}
+}
+
+// seek returns the connection, the dial to wait for, or the reason why there is neither.
+func (l *link) seek() (*conn, *attempt, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.conn != nil:
+		return l.conn, nil, nil
+	case l.dialling != nil:
+		return nil, l.dialling, nil
+	case time.Now().Before(l.retry):
+		again := *l.last
+		again.Retry = l.retry
+		return nil, nil, &again
+	}
+	ctx, cancel := context.WithCancel(context.Background()) // a dial outlives the call that began it
+	a := &attempt{started: time.Now(), cancel: cancel, done: make(chan struct{})}
+	l.dialling = a
+	l.dials++
+	l.mux.counters.dials.Add(1)
+	l.mux.owners.Go(func() { l.own(ctx, a) })
+	return nil, a, nil
+}
+
+// own is the goroutine of one connection, from the dial to the end.
+func (l *link) own(ctx context.Context, a *attempt) {
+	c, err := l.mux.dial(ctx, l.target)
+	a.cancel()
+	l.settle(a, c, err)
+	if c == nil {
+		return
+	}
+	c.serve()
+	l.lost(c)
+	close(c.dead)
+}
+
+// settle ends a dial.
+func (l *link) settle(a *attempt, c *conn, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer close(a.done)
+	l.dialling = nil
+	if err != nil {
+		a.err = l.failed(err)
+		return
+	}
+	a.conn = c
+	if l.closed {
+		c.close(ErrClosed)
+		return
+	}
+	l.conn = c
+	l.mux.options.Log.Info("connected", "host", l.target.name(), "took", time.Since(a.started))
+}
+
+// failed notes that a dial has failed. The caller holds mu.
+func (l *link) failed(err error) *Error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		e = l.target.fail(Transport, PhaseDial, err)
+	}
+	l.mux.counters.failed(e.Phase)
+	news := l.last == nil || l.last.Err.Error() != e.Err.Error()
+	if l.last != nil && l.last.Kind != e.Kind {
+		l.failures = 0
+	}
+	l.failures++
+	l.retry = time.Now().Add(pause(e.Kind, l.failures))
+	l.last, l.lastAt = e, time.Now()
+	if !l.closed && news {
+		l.mux.options.Log.Warn("cannot connect", "host", l.target.name(), "phase", e.Phase, "err", e)
+	}
+	told := *e
+	told.Retry = l.retry
+	return &told
+}
+
+// lost notes the end of a connection. The next command dials again at once, unless connections
+// keep dying young.
+func (l *link) lost(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn == c {
+		l.conn = nil
+	}
+	cause := c.why()
+	if errors.Is(cause, errIdle) || errors.Is(cause, errUnwanted) || errors.Is(cause, errSpent) || errors.Is(cause, ErrClosed) {
+		l.mux.options.Log.Debug("disconnected", "host", l.target.name(), "err", cause)
+		return
+	}
+	l.mux.counters.lost.Add(1)
+	if time.Since(c.since) >= stable || l.last != nil && l.last.Kind != Transport {
+		l.failures = 0
+	}
+	l.failures++
+	if l.failures > 1 {
+		l.retry = time.Now().Add(pause(Transport, l.failures-1))
+	}
+	l.last, l.lastAt = l.target.fail(Transport, PhaseOutput, cause), time.Now()
+	l.mux.options.Log.Warn("connection lost", "host", l.target.name(), "err", cause)
+}
+
+// close ends the link for good. The caller holds Mux.mu, and no call uses the link.
+func (l *link) close(cause error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	if l.dialling != nil {
+		l.dialling.cancel()
+	}
+	if l.conn != nil {
+		l.conn.close(cause)
+	}
+}
+
+// pause returns how long to wait after the nth failure in a row. Hosts that punish failed
+// logins lock out the whole address after three quick ones (RULES S1), so these are repeated
+// slowly. A quarter is random, so that hosts behind one failure do not come back at once.
+func pause(k Kind, n int) time.Duration {
+	first, most := time.Second, time.Minute
+	switch k {
+	case Auth, HostKey:
+		first, most = 15*time.Second, 10*time.Minute
+	case Config:
+		most = 15 * time.Second // nothing is sent, and the file may be mended any time
+	}
+	d := most
+	if n < 16 {
+		d = min(most, first<<(n-1))
+	}
+	return d + rand.N(d/4)
+}

@@ -1,0 +1,67 @@
+package sshmux
+
+import (
+	"bytes"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// writeTimeout ends a connection whose peer takes no bytes for so long.
+const writeTimeout = 20 * time.Second
+
+// meter is a network connection that counts its bytes and notes when the peer was last heard
+// of. After the handshake, which has a deadline as a whole, it bounds each write.
+type meter struct {
+	net.Conn
+	counters *counters
+	up       atomic.Bool  // the handshake is over
+	last     atomic.Int64 // when bytes were last received, in nanoseconds since 1970
+
+	mu    sync.Mutex
+	first []byte // the first bytes received, for an error text
+}
+
+// heard returns when the peer was last heard of.
+func (m *meter) heard() time.Time { return time.Unix(0, m.last.Load()) }
+
+func (m *meter) Read(p []byte) (int, error) {
+	n, err := m.Conn.Read(p)
+	if n > 0 {
+		m.last.Store(time.Now().UnixNano())
+		m.counters.in.Add(uint64(n))
+		if !m.up.Load() {
+			m.keep(p[:n])
+		}
+	}
+	return n, err
+}
+
+func (m *meter) Write(p []byte) (int, error) {
+	if m.up.Load() {
+		m.Conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	}
+	n, err := m.Conn.Write(p)
+	m.counters.out.Add(uint64(n))
+	return n, err
+}
+
+func (m *meter) keep(p []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if room := 256 - len(m.first); room > 0 {
+		m.first = append(m.first, p[:min(room, len(p))]...)
+	}
+}
+
+// greeting returns what the peer has said instead of beginning to speak SSH; sshd does so when
+// it has too many connections.
+func (m *meter) greeting() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if bytes.HasPrefix(m.first, []byte("SSH-")) || bytes.Contains(m.first, []byte("\nSSH-")) {
+		return ""
+	}
+	return clean(m.first)
+}

@@ -1,0 +1,214 @@
+// Package sshmux keeps one shared SSH connection per host and runs commands over it.
+//
+// A Mux holds a link per Target. The first command for a target dials; all commands that
+// follow, and those that overlap, are channels of the same connection. A link that fails is
+// dialled again by the next command, after a pause that grows with each failure. The package
+// knows nothing of monitoring: it says how a command ended, or why it could not be run.
+//
+//	Mux ── link (a target: down, dialling or up) ── conn (one connection) ── session (one command)
+//
+// Each connection has one goroutine of this package that owns it: it dials, answers or refuses
+// what the server asks, sends keepalives, and ends with the connection. A running command has
+// two more, or three if it has a Stdin.
+package sshmux
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// Options say how a Mux treats all of its links. The zero value is ready to use.
+type Options struct {
+	// Dial opens the network connection; nil uses a net.Dialer. It must give up when its
+	// context ends.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Log receives what happens to the links; nil discards it. No secret is ever logged.
+	Log *slog.Logger
+	// ConnectTimeout bounds one attempt to connect, from the look-up of the name to the login;
+	// 0 means 10 s.
+	ConnectTimeout time.Duration
+	// OpenTimeout bounds the wait for the answer to a request for a session; 0 means 15 s. A
+	// server that refuses because it has too many sessions of ours is asked again for as long
+	// as the context allows.
+	OpenTimeout time.Duration
+	// KeepaliveInterval is how long a link may be silent until it is asked for a sign of life;
+	// 0 means 15 s.
+	KeepaliveInterval time.Duration
+	// KeepaliveTimeout is how long the answer may take before it counts as missed; 0 means 7.5
+	// s.
+	KeepaliveTimeout time.Duration
+	// KeepaliveCount is how many misses in a row end the link; 0 means 2.
+	KeepaliveCount int
+	// IdleTimeout ends a link over which no command has run for so long; 0 keeps it for ever.
+	IdleTimeout time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.Dial == nil {
+		o.Dial = new(net.Dialer).DialContext
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.ConnectTimeout = or(o.ConnectTimeout, 10*time.Second)
+	o.OpenTimeout = or(o.OpenTimeout, 15*time.Second)
+	o.KeepaliveInterval = or(o.KeepaliveInterval, 15*time.Second)
+	o.KeepaliveTimeout = or(o.KeepaliveTimeout, 7500*time.Millisecond)
+	o.KeepaliveCount = or(o.KeepaliveCount, 2)
+	return o
+}
+
+// or returns v, or else if v is not positive.
+func or[T int | time.Duration](v, otherwise T) T {
+	if v > 0 {
+		return v
+	}
+	return otherwise
+}
+
+// Mux runs commands on hosts, over one connection per Target. Its methods may be called at the
+// same time.
+type Mux struct {
+	options  Options
+	hostKeys hostKeys
+	buffers  sync.Pool // of *[]byte, for output on its way
+	counters counters
+
+	mu     sync.Mutex
+	closed bool
+	calls  map[*call]bool   // of Run and Ping, under way
+	links  map[string]*link // by Target.Key
+	parted map[*link]bool   // given up by Retain, with commands still running
+	under  sync.WaitGroup   // calls
+	owners sync.WaitGroup   // the goroutines of the connections, which end with them at the latest
+}
+
+// New returns a Mux. It opens nothing and starts nothing; call Close when done with it.
+func New(o Options) *Mux {
+	return &Mux{
+		options: o.withDefaults(),
+		buffers: sync.Pool{New: func() any { b := make([]byte, 16<<10); return &b }},
+		calls:   make(map[*call]bool),
+		links:   make(map[string]*link),
+		parted:  make(map[*link]bool),
+	}
+}
+
+// Run runs a command on a host and waits for its end. A nil error means that the command ended
+// by itself; Exit says how, whatever its exit status. Otherwise the error is an *Error, and
+// Exit holds what is known. Calls may overlap.
+//
+// When the command's Timeout passes, ctx ends or the Mux is closed while the command runs, its
+// remote process group is sent TERM and then KILL, and Run returns within about four seconds.
+// It never returns before the output that it delivers has been written; after it has returned,
+// Stdout and Stderr are left alone.
+func (m *Mux) Run(ctx context.Context, t Target, c Command) (Exit, error) {
+	r, err := newRequest(c)
+	if err != nil {
+		return notRun, t.fail(Config, PhaseExec, err)
+	}
+	ctx, call, err := m.join(ctx, t)
+	if err != nil {
+		return notRun, err
+	}
+	defer m.leave(call)
+	return call.link.run(ctx, r)
+}
+
+// Ping connects to a host unless the link is up, asks it for a sign of life, and returns how
+// long the answer took.
+func (m *Mux) Ping(ctx context.Context, t Target) (rtt time.Duration, err error) {
+	ctx, call, err := m.join(ctx, t)
+	if err != nil {
+		return 0, err
+	}
+	defer m.leave(call)
+	return call.link.ping(ctx)
+}
+
+// Retain closes the links of all targets that keep does not want, each as soon as no command
+// runs over it any more. A target that is used again later gets a new link.
+func (m *Mux) Retain(keep func(Target) bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key, l := range m.links {
+		if keep(l.target) {
+			continue
+		}
+		delete(m.links, key)
+		if l.users > 0 {
+			m.parted[l] = true
+			continue
+		}
+		l.close(errUnwanted)
+	}
+}
+
+// Close kills what runs, ends all links and returns when all that the Mux had started has
+// ended, after about four seconds at most. Calls of Run and Ping return ErrClosed from then
+// on. It returns nil; calling it again is allowed.
+func (m *Mux) Close() error {
+	m.mu.Lock()
+	m.closed = true
+	for c := range m.calls {
+		c.cancel(ErrClosed)
+	}
+	m.mu.Unlock()
+	m.under.Wait()
+	m.mu.Lock()
+	for _, l := range m.links {
+		l.close(ErrClosed)
+	}
+	m.mu.Unlock()
+	m.owners.Wait()
+	return nil
+}
+
+// call is a call of Run or Ping that is under way.
+type call struct {
+	link   *link
+	cancel context.CancelCauseFunc // makes the call end
+}
+
+// join begins a call over the link of a target. Its context ends with ctx, or when the Mux is
+// closed.
+func (m *Mux) join(ctx context.Context, t Target) (context.Context, *call, error) {
+	if err := t.validate(); err != nil {
+		return nil, nil, t.fail(Config, PhaseDial, err)
+	}
+	key := t.Key()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, nil, t.fail(Transport, PhaseDial, ErrClosed)
+	}
+	l := m.links[key]
+	if l == nil {
+		l = &link{mux: m, target: t.clone()}
+		m.links[key] = l
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	c := &call{link: l, cancel: cancel}
+	m.calls[c] = true
+	l.users++
+	m.under.Add(1)
+	return ctx, c, nil
+}
+
+// leave ends a call. A link that was given up meanwhile ends with its last call.
+func (m *Mux) leave(c *call) {
+	c.cancel(nil)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	defer m.under.Done()
+	delete(m.calls, c)
+	l := c.link
+	l.users--
+	if l.users == 0 && m.parted[l] {
+		delete(m.parted, l)
+		l.close(errUnwanted)
+	}
+}

@@ -1,0 +1,455 @@
+package sshmux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// A command's end is its exit status. What it has left in the background may hold its output
+// open (RULES S6); so the output gets outputGrace of silence after the exit, and outputLimit
+// in all.
+const (
+	outputGrace = time.Second
+	outputLimit = 5 * time.Second
+)
+
+// closeGrace is how long the host may take to close a channel whose command has ended, before
+// its slot is taken for lost.
+const closeGrace = time.Second
+
+// session is one command over a connection. The caller of Run sits in wait; carry and errors
+// bring the output.
+type session struct {
+	conn    *conn
+	request *request
+	release func() // gives the slot back
+	in      source
+	out     stream
+	err     stream
+
+	opened    chan error    // carry has opened the channel, or not
+	abandoned chan struct{} // closed by who no longer waits for opened
+	ch        ssh.Channel   // set before opened
+	asks      <-chan *ssh.Request
+
+	begun   chan struct{} // closed when the wrapper has said the nonce
+	pid     int           // set before begun: the leader of the command's process group; 0: Dir could not be entered
+	outputs chan struct{} // closed when all output has been delivered; said is set before
+	said    []byte        // what stood before the nonce, or instead of it
+
+	exit   Exit
+	exited chan struct{} // closed when the host has told the exit status or signal; exit is set before
+	closed bool          // the channel is closed; known to the caller of Run only
+}
+
+// run waits for a slot of the connection and runs a command.
+func (c *conn) run(ctx context.Context, r *request) (Exit, error) {
+	if err := c.slots.acquire(ctx, c.dead); err != nil {
+		return notRun, c.target.fail(Transport, PhaseQueue, err)
+	}
+	defer func() { c.used.Store(time.Now().UnixNano()) }()
+	s, err := c.open(ctx, r, c.slots.release)
+	if err != nil {
+		return notRun, c.target.fail(Transport, PhaseOpen, err)
+	}
+	c.mux.counters.commands.Add(1)
+	c.running.Add(1)
+	defer c.running.Add(-1)
+	return s.wait(ctx)
+}
+
+// open opens a channel and has the command sent. It asks again while the host refuses for want
+// of sessions and others of ours are there to end. If it fails, release is called, but not
+// before the host has answered.
+func (c *conn) open(ctx context.Context, r *request, release func()) (*session, error) {
+	limit := time.NewTimer(c.mux.options.OpenTimeout)
+	defer limit.Stop()
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
+		s, err := c.try(ctx, r, release, limit.C)
+		if !isRefusal(err) {
+			return s, err
+		}
+		c.mux.counters.refused.Add(1)
+		if c.running.Load() > 0 {
+			limit.Reset(c.mux.options.OpenTimeout)
+		}
+		if err := c.again(ctx, pause, limit.C, err); err != nil {
+			release()
+			return nil, err
+		}
+	}
+}
+
+// try asks once for a channel. After a refusal, what release gives back is the caller's still.
+func (c *conn) try(ctx context.Context, r *request, release func(), limit <-chan time.Time) (*session, error) {
+	s := newSession(c, r, release)
+	c.mux.owners.Go(s.carry)
+	return s, s.ready(ctx, limit)
+}
+
+// again waits for about pause before the host is asked once more for a session that it has
+// refused.
+func (c *conn) again(ctx context.Context, pause time.Duration, limit <-chan time.Time, refusal error) error {
+	select {
+	case <-time.After(pause/2 + rand.N(pause)):
+		return nil
+	case <-limit:
+		return refusal
+	case <-ctx.Done():
+		return fmt.Errorf("%w, while the host answered: %w", context.Cause(ctx), refusal)
+	case <-c.dead:
+		return errLost
+	}
+}
+
+// isRefusal reports whether the host refused to open a channel, and so has started nothing.
+// OpenSSH gives the same answer for each refusal (RULES S2).
+func isRefusal(err error) bool {
+	_, ok := errors.AsType[*ssh.OpenChannelError](err)
+	return ok
+}
+
+func newSession(c *conn, r *request, release func()) *session {
+	return &session{
+		conn: c, request: r, release: release,
+		in: source{r: r.Stdin}, out: stream{w: r.Stdout}, err: stream{w: r.Stderr},
+		opened: make(chan error), abandoned: make(chan struct{}),
+		begun: make(chan struct{}), outputs: make(chan struct{}), exited: make(chan struct{}),
+		exit: Exit{Code: -1},
+	}
+}
+
+// ready waits until carry has opened the channel. After a refusal, the slot is the caller's;
+// after any other error it is released.
+func (s *session) ready(ctx context.Context, limit <-chan time.Time) error {
+	select {
+	case err := <-s.opened:
+		if err == nil {
+			s.exit.Started = time.Now()
+		} else if !isRefusal(err) {
+			s.conn.close(nil) // what x/crypto says here is less than what the connection will
+			s.release()
+			return errLost
+		}
+		return err
+	case <-ctx.Done():
+		close(s.abandoned)
+		return context.Cause(ctx)
+	case <-limit:
+		close(s.abandoned)
+		s.conn.nudge()
+		return fmt.Errorf("no answer within %v", s.conn.mux.options.OpenTimeout)
+	}
+}
+
+// carry opens the channel, sends the command and delivers its standard output. It ends with
+// the output.
+func (s *session) carry() {
+	var err error
+	s.ch, s.asks, err = s.conn.ssh.OpenChannel("session", nil)
+	select {
+	case s.opened <- err:
+	case <-s.abandoned:
+		if err == nil {
+			s.ch.Close()
+			ssh.DiscardRequests(s.asks)
+		}
+		s.release()
+		return
+	}
+	if err != nil {
+		return
+	}
+	defer close(s.outputs)
+	// Without a reply to wait for: whether the command has started is seen by what it says.
+	if _, err := s.ch.SendRequest("exec", false, ssh.Marshal(struct{ Line string }{s.request.line})); err != nil {
+		return // the channel is closed, as wait will see
+	}
+	if s.request.prelude != "" || s.request.Stdin != nil {
+		go s.feed()
+	}
+	var stderr sync.WaitGroup
+	stderr.Go(s.errors)
+	s.output()
+	stderr.Wait()
+}
+
+// feed sends the environment and the standard input. It ends when the command no longer reads,
+// or when Stdin ends.
+func (s *session) feed() {
+	if _, err := io.WriteString(s.ch, s.request.prelude); err != nil || s.request.Stdin == nil {
+		return
+	}
+	buf := s.conn.mux.buffers.Get().(*[]byte)
+	defer s.conn.mux.buffers.Put(buf)
+	// Errors end the input, whichever side they are on; what the command makes of that is its result.
+	io.CopyBuffer(struct{ io.Writer }{s.ch}, &s.in, *buf)
+	s.ch.CloseWrite()
+}
+
+// output brings standard output to its writer, without what came before the nonce.
+func (s *session) output() {
+	buf := s.conn.mux.buffers.Get().(*[]byte)
+	defer s.conn.mux.buffers.Put(buf)
+	p := preamble{nonce: s.request.nonce}
+	for {
+		n, err := s.ch.Read(*buf)
+		before := p.begun
+		s.out.write(p.skip((*buf)[:n]))
+		if p.begun && !before {
+			s.pid = p.pid
+			close(s.begun)
+		}
+		if err != nil {
+			s.said = p.said()
+			return
+		}
+	}
+}
+
+// errors brings standard error to its writer.
+func (s *session) errors() {
+	buf := s.conn.mux.buffers.Get().(*[]byte)
+	defer s.conn.mux.buffers.Put(buf)
+	from := s.ch.Stderr()
+	for {
+		n, err := from.Read(*buf)
+		s.err.write((*buf)[:n])
+		if err != nil {
+			return
+		}
+	}
+}
+
+// wait waits for the command's end, and ends it when its time is over. It gives the slot back,
+// or leaves that to reap.
+func (s *session) wait(ctx context.Context) (Exit, error) {
+	defer s.err.stop()
+	defer s.out.stop()
+	defer s.in.stop()
+	var limit, grace <-chan time.Time
+	if s.request.Timeout > 0 {
+		timer := time.NewTimer(s.request.Timeout)
+		defer timer.Stop()
+		limit = timer.C
+	}
+	for {
+		select {
+		case ask, ok := <-s.asks:
+			if !ok {
+				<-s.outputs
+				s.release()
+				return s.verdict()
+			}
+			if s.note(ask) {
+				grace = time.After(outputGrace)
+			}
+		case <-grace:
+			if rest := s.patience(); rest > 0 {
+				grace = time.After(rest)
+				continue
+			}
+			return s.leave()
+		case <-limit:
+			return s.end(Timeout, fmt.Errorf("no end within %v", s.request.Timeout))
+		case <-ctx.Done():
+			return s.end(kindOf(ctx), context.Cause(ctx))
+		}
+	}
+}
+
+// kindOf returns the kind of error for a command that ended because its context did.
+func kindOf(ctx context.Context) Kind {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return Timeout
+	}
+	return Transport
+}
+
+// note takes a request of the host. It reports whether the command has ended by it.
+func (s *session) note(ask *ssh.Request) bool {
+	if ask.WantReply {
+		ask.Reply(false, nil)
+	}
+	if s.hasExited() {
+		return false
+	}
+	switch ask.Type {
+	case "exit-status":
+		var m struct{ Status uint32 }
+		if ssh.Unmarshal(ask.Payload, &m) != nil {
+			return false
+		}
+		s.exit.Code = int(m.Status)
+	case "exit-signal":
+		var m struct {
+			Signal     string
+			CoreDumped bool
+			Message    string
+			Language   string
+		}
+		if ssh.Unmarshal(ask.Payload, &m) != nil {
+			return false
+		}
+		s.exit.Signal, s.exit.Code = m.Signal, 128+signalNumber(m.Signal)
+	default:
+		return false
+	}
+	s.exit.Ended = time.Now()
+	close(s.exited)
+	return true
+}
+
+func (s *session) hasExited() bool {
+	select {
+	case <-s.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// patience returns how much longer to wait for output after the exit.
+func (s *session) patience() time.Duration {
+	now := time.Now()
+	last := s.out.last()
+	if t := s.err.last(); t.After(last) {
+		last = t
+	}
+	return min(last.Add(outputGrace).Sub(now), s.exit.Ended.Add(outputLimit).Sub(now))
+}
+
+// leave returns the exit of a command whose output is still held open by something that it has
+// left behind.
+func (s *session) leave() (Exit, error) {
+	s.conn.mux.owners.Go(s.reap)
+	return s.verdict()
+}
+
+// end ends a command that has not ended by itself.
+func (s *session) end(kind Kind, cause error) (Exit, error) {
+	if s.hasExited() {
+		return s.leave()
+	}
+	start := time.Now()
+	s.conn.nudge() // so that a host that lives is heard
+	s.exit.Orphan = !s.kill()
+	if s.closed {
+		s.release()
+	} else {
+		s.conn.mux.owners.Go(s.reap)
+	}
+	if s.exit.Ended.IsZero() {
+		s.exit.Ended = time.Now()
+	}
+	cause = fmt.Errorf("%w; killed", cause)
+	if s.exit.Orphan {
+		s.conn.mux.counters.orphans.Add(1)
+		cause = fmt.Errorf("%w, but it could not be proven that its processes have ended", cause)
+	}
+	if s.exit.Orphan && s.conn.wire.heard().Before(start) {
+		// The silence may be the host's or the network's; it says nothing about the command.
+		kind, cause = Transport, fmt.Errorf("%w: the host does not answer", cause)
+	}
+	return s.exit, s.conn.target.fail(kind, PhaseOutput, cause)
+}
+
+// reap closes the channel and gives the slot back when the host has closed it, too. As long as
+// something on the host holds it open, it counts for sshd (RULES S3). When that has become of
+// all slots, the connection is given up for a new one.
+func (s *session) reap() {
+	s.ch.Close()
+	if s.awaitClose(closeGrace) {
+		s.release()
+		return
+	}
+	c := s.conn
+	if held := c.held.Add(1); int(held) >= c.slots.limit {
+		c.close(errSpent)
+	}
+	ssh.DiscardRequests(s.asks)
+	c.held.Add(-1)
+	s.release()
+}
+
+// awaitClose waits until the host has closed the channel, and notes what it says before. It
+// reports whether that came to pass.
+func (s *session) awaitClose(limit time.Duration) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for {
+		select {
+		case _, ok := <-s.asks:
+			if !ok {
+				return true
+			}
+		case <-timer.C:
+			return false
+		}
+	}
+}
+
+// verdict says what became of a command that was not killed.
+func (s *session) verdict() (Exit, error) {
+	t := s.conn.target
+	switch {
+	case !s.hasExited():
+		return s.vanished()
+	case !s.hasBegun():
+		return s.exit, t.fail(Auth, PhaseExec, fmt.Errorf("the account does not run commands: %s", s.refusal()))
+	case s.pid == 0:
+		return s.exit, t.fail(Config, PhaseExec, fmt.Errorf("directory %q: %s", s.request.Dir, clean(s.err.first())))
+	}
+	return s.exit, nil
+}
+
+func (s *session) hasBegun() bool {
+	select {
+	case <-s.begun:
+		return true
+	default:
+		return false
+	}
+}
+
+// refusal returns what a login has said and how it ended, instead of running the command.
+func (s *session) refusal() string {
+	how := fmt.Sprintf("exit status %d", s.exit.Code)
+	if s.exit.Signal != "" {
+		how = "signal " + s.exit.Signal
+	}
+	var said []byte
+	select {
+	case <-s.outputs:
+		said = append(said, s.said...)
+	default:
+	}
+	said = append(append(said, ' '), s.err.first()...)
+	if text := clean(said); text != "" {
+		return fmt.Sprintf("%s, saying %q", how, text)
+	}
+	return how
+}
+
+// vanished says why a channel was closed without an exit status.
+func (s *session) vanished() (Exit, error) {
+	t := s.conn.target
+	s.exit.Ended = time.Now()
+	select {
+	case <-s.conn.dead:
+	case <-time.After(closeGrace): // the connection is alive; only this channel is gone
+	}
+	if cause := s.conn.why(); cause != nil {
+		s.exit.Orphan = true // sshd ends no command because its connection has ended (RULES S3)
+		s.conn.mux.counters.orphans.Add(1)
+		return s.exit, t.fail(Transport, PhaseOutput, cause)
+	}
+	return s.exit, t.fail(Transport, PhaseExec, errors.New("the host closed the session without an exit status"))
+}

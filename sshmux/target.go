@@ -1,0 +1,139 @@
+package sshmux
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// HostKeyPolicy says what to do about a host whose key is not known.
+type HostKeyPolicy string
+
+// The policies. A key that differs from the known one is refused by both.
+const (
+	Strict    HostKeyPolicy = "strict"     // refuse it; the default
+	AcceptNew HostKeyPolicy = "accept-new" // append it to the first file of Target.KnownHosts and go on
+)
+
+// Target says where to log in, and as whom. Two targets share a link only if all of their
+// fields are equal.
+type Target struct {
+	// Name is what people call the host: in errors, logs and statistics, and for looking up
+	// its key, before Addr.
+	Name string
+	// Addr is "host:port".
+	Addr string
+	// User is the account to log in as.
+	User string
+	// IdentityFiles are private keys, offered in order within one login. They are read at each
+	// attempt to connect. A file that cannot be used is passed over; it is an error only if
+	// there is no other way to log in.
+	IdentityFiles []string
+	// Agent offers the keys of the agent at AgentSocket, after the identity files.
+	Agent bool
+	// AgentSocket is the agent's socket; empty means $SSH_AUTH_SOCK.
+	AgentSocket string
+	// Password answers the methods "password" and "keyboard-interactive", after all keys;
+	// empty means none.
+	Password string `json:"-"`
+	// KnownHosts are files in the format of OpenSSH's known_hosts. One that is missing is
+	// taken as empty.
+	KnownHosts []string
+	// HostKeyPolicy is Strict if empty.
+	HostKeyPolicy HostKeyPolicy
+	// MaxSessions is how many commands may run at once over the link; others queue. 0 means 5:
+	// half of what sshd allows, because it frees a session a little after it has said so.
+	MaxSessions int
+	// ConnectTimeout overrides Options.ConnectTimeout if it is positive.
+	ConnectTimeout time.Duration
+}
+
+// defaultSessions is half of sshd's MaxSessions 10.
+const defaultSessions = 5
+
+// Key returns a string that is equal for equal targets only. It holds no secret.
+func (t Target) Key() string {
+	var b strings.Builder
+	b.Grow(256)
+	field := func(s string) {
+		b.WriteString(strconv.Itoa(len(s)))
+		b.WriteByte(':')
+		b.WriteString(s)
+	}
+	list := func(all []string) {
+		b.WriteString(strconv.Itoa(len(all)))
+		b.WriteByte('*')
+		for _, s := range all {
+			field(s)
+		}
+	}
+	field(t.Name)
+	field(t.Addr)
+	field(t.User)
+	list(t.IdentityFiles)
+	field(strconv.FormatBool(t.Agent))
+	field(t.AgentSocket)
+	if t.Password != "" {
+		sum := sha256.Sum256([]byte(t.Password))
+		field(hex.EncodeToString(sum[:]))
+	}
+	list(t.KnownHosts)
+	field(string(t.HostKeyPolicy))
+	fmt.Fprintf(&b, "%d %d", t.MaxSessions, t.ConnectTimeout)
+	return b.String()
+}
+
+// clone returns a copy that shares no slice with its caller.
+func (t Target) clone() Target {
+	t.IdentityFiles = slices.Clone(t.IdentityFiles)
+	t.KnownHosts = slices.Clone(t.KnownHosts)
+	return t
+}
+
+// String returns the target without its password.
+func (t Target) String() string {
+	return fmt.Sprintf("%s@%s (%s)", t.User, t.Addr, t.Name)
+}
+
+// GoString returns what String does, so that no verb prints the password.
+func (t Target) GoString() string { return t.String() }
+
+// LogValue returns what String does, so that no handler logs the password.
+func (t Target) LogValue() slog.Value { return slog.StringValue(t.String()) }
+
+// name returns what to call the host.
+func (t Target) name() string {
+	if t.Name != "" {
+		return t.Name
+	}
+	return t.Addr
+}
+
+func (t Target) validate() error {
+	var errs []error
+	host, port, err := net.SplitHostPort(t.Addr)
+	if err != nil {
+		errs = append(errs, err)
+	} else if host == "" || port == "" {
+		errs = append(errs, fmt.Errorf("address %q: want host:port", t.Addr))
+	}
+	if t.User == "" {
+		errs = append(errs, errors.New("no user to log in as"))
+	}
+	switch t.HostKeyPolicy {
+	case "", Strict, AcceptNew:
+	default:
+		errs = append(errs, fmt.Errorf("host key policy %q: want %q or %q", t.HostKeyPolicy, Strict, AcceptNew))
+	}
+	if len(t.KnownHosts) == 0 {
+		errs = append(errs, errors.New("no known_hosts file"))
+	}
+	return errors.Join(errs...)
+}
