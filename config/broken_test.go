@@ -1,0 +1,957 @@
+package config
+
+import "testing"
+
+// broken are configurations with mistakes, and what is said of them.
+var broken = []struct{ name, src, want string }{
+	{"not TOML", `
+[daemon
+`, `alf.toml:2: expected '.' or ']' to end table name, but got '\n' instead`},
+	{"value without quotes", `
+[host.web1]
+address = web1.example.com
+`, `alf.toml:3: expected value but found "web" instead`},
+	{"string without an end", `
+[host.web1]
+alias = "a
+
+[host.web2]
+`, `alf.toml:3: strings cannot contain newlines`},
+	{"control character", "[host.web1]\nalias = \"a\x01\"\n", `alf.toml:2: TOML files cannot contain control characters: '0x01'`},
+	{"not UTF-8", "[host.web1]\nalias = \"a\xff\"\n", `alf.toml:2: invalid UTF-8 byte: 0xff`},
+	{"NUL in a text", `
+[host.web1]
+alias = "a\u0000b"
+`, `alf.toml:3: alias: contains a NUL byte`},
+	{"unknown table", `
+[damon]
+socket = "/tmp/alf.sock"
+`, `alf.toml:2: unknown table [damon]; did you mean "daemon"?`},
+	{"a table of a later version", `
+[sink.carbon]
+type = "graphite"
+`, `alf.toml:2: unknown table [sink]`},
+	{"list of tables", `
+[[host]]
+name = "web1"
+`, `alf.toml:2: host: want a table, got a list of tables`},
+	{"key outside of tables", `
+socket = "/tmp/alf.sock"
+
+[daemon]
+`, `alf.toml:2: unknown key "socket" outside of all tables`},
+	{"table that is a value", `
+daemon = 5
+host = "web1"
+`, `alf.toml:2: daemon: want a table, got an integer
+alf.toml:3: host: want a table, got a string`},
+	{"host that is a value", `
+[host]
+web1 = "10.0.0.1"
+`, `alf.toml:3: web1 in [host]: want a table [host.NAME], got a string`},
+	{"unknown key", `
+[daemon]
+sokcet = "/tmp/alf.sock"
+log = "x"
+`, `alf.toml:3: unknown key "sokcet" in [daemon]; did you mean "socket"?
+alf.toml:4: unknown key "log" in [daemon]; did you mean "log_format"?`},
+	{"unknown key in another case", `
+[check.load]
+hosts          = []
+Check_Interval = "1m"
+`, `alf.toml:3: hosts: is empty
+alf.toml:4: unknown key "Check_Interval" in [check.load]; did you mean "check_interval"?`},
+	{"unknown keys after things that look like keys", `
+[host.web1] # [host.no] chek = 1
+alias = """
+[host.web2]
+chek = 1
+"""
+vars = { a = ["[x]", '''
+chek = 2 ''', "}" ], b = "\"chek = 3" }
+adress = "10.0.0.1"
+"quoted key" = 1
+ssh.usr = "x"
+`, `alf.toml:3: alias: "[host.web2]\nchek = 1\n" contains a control character
+alf.toml:9: unknown key "adress" in [host.web1]; did you mean "address"?
+alf.toml:10: unknown key "quoted key" in [host.web1]
+alf.toml:11: unknown key "usr" in [host.web1.ssh]; did you mean "user"?`},
+	{"unknown key in dotted tables", `
+[host.web1]
+ssh.usr = "x"
+ssh = { port = 22 }
+`, `alf.toml:3: unknown key "usr" in [host.web1.ssh]; did you mean "user"?
+alf.toml:4: host.web1.ssh is already set in line 3`},
+	{"unknown key in an inline table", `
+[host.web1]
+ssh = { user = "a", prot = 22 }
+`, `alf.toml:3: unknown key "prot" in [host.web1.ssh]; did you mean "port"?`},
+	{"unknown keys at CRLF", "[host.web1]\r\naddress = '''a\r\nb'''\r\nhostgroup = []\r\n", `alf.toml:2: address: "a\r\nb" contains a control character
+alf.toml:4: unknown key "hostgroup" in [host.web1]; did you mean "hostgroups"?`},
+	{"byte order mark", "\xef\xbb\xbf[host.web1]\naddres = \"a\"\n", `alf.toml:2: unknown key "addres" in [host.web1]; did you mean "address"?`},
+	{"name with dots without quotes", `
+[host.web1.example.com]
+address = "10.0.0.7"
+
+[host.web1.example.org]
+
+[host.10.0.0.1.ssh]
+user = "x"
+
+[check.disk.root]
+`, `alf.toml:2: unknown table [host.web1.example.com]; a name with dots is quoted: [host."web1.example.com"]
+alf.toml:5: unknown table [host.web1.example.org]; a name with dots is quoted: [host."web1.example.org"]
+alf.toml:7: unknown table [host.10.0.0.1.ssh]; a name with dots is quoted: [host."10.0.0.1".ssh]
+alf.toml:10: unknown table [check.disk.root]; a name with dots is quoted: [check."disk.root"]`},
+	{"host twice in a file", `
+[host.web1]
+address = "10.0.0.7"
+
+[host.web2]
+[host.web1]
+adress = "10.0.0.8"
+
+[host.web3]
+adress = "10.0.0.9"
+`, `alf.toml:6: [host.web1] is already set in line 2
+alf.toml:10: unknown key "adress" in [host.web3]; did you mean "address"?`},
+	{"key twice in a table", `
+[host.web1]
+alias   = "a"
+address = "10.0.0.7"
+alias   = """
+b"""
+vars = { a = 1, a = 2 }
+nots = "c"
+`, `alf.toml:5: host.web1.alias is already set in line 3
+alf.toml:7: host.web1.vars.a is already set in line 7
+alf.toml:8: unknown key "nots" in [host.web1]`},
+	{"host twice in two files", `
+[host.web1]
+-- conf.d/a.toml --
+[host.web2]
+-- conf.d/b/c.toml --
+
+[host.web1]
+address = "10.0.0.7"
+
+[host.web2.ssh]
+user = "x"
+`, `conf.d/b/c.toml:2: [host.web1] is already set in alf.toml:2
+conf.d/b/c.toml:5: [host.web2] is already set in conf.d/a.toml:1`},
+	{"setting twice in two files", `
+[daemon]
+socket = "/tmp/alf.sock"
+log_levels = { checker = "debug" }
+
+[defaults.vars]
+a = 1
+-- conf.d/a.toml --
+[daemon]
+history = 5
+socket = "/tmp/alf2.sock"
+log_levels = { checker = "info", ssh = "info" }
+
+[defaults]
+vars = { b = 1, a = 2 }
+`, `conf.d/a.toml:3: socket in [daemon] is already set in alf.toml:3
+conf.d/a.toml:4: checker in [daemon.log_levels] is already set in alf.toml:4
+conf.d/a.toml:7: a in [defaults.vars] is already set in alf.toml:7`},
+	{"mistakes in all files", `
+[daemon]
+x = 1
+-- conf.d/b.toml --
+[daemon]
+y = 1
+-- conf.d/a/a.toml --
+
+[daemon]
+z = 1
+`, `alf.toml:3: unknown key "x" in [daemon]
+conf.d/a/a.toml:3: unknown key "z" in [daemon]
+conf.d/b.toml:2: unknown key "y" in [daemon]`},
+	{"a broken file does not hide another", `
+[host.web1]
+hostgroups = ["paris"]
+-- conf.d/a.toml --
+[host
+-- conf.d/b.toml --
+host = 
+`, `conf.d/a.toml:1: expected '.' or ']' to end table name, but got '\n' instead
+conf.d/b.toml:1: expected value but found '\n' instead`},
+	{"wrong types", `
+[daemon]
+socket                = 5
+log_format            = "xml"
+log_level             = "INFO"
+log_levels            = { checker = "loud", cheker = "info" }
+max_concurrent_checks = "10"
+max_checks_per_host   = 0
+history               = 1.5
+local_user            = "no-such-user"
+
+[web]
+listen = 5690
+
+[ssh]
+user            = ""
+port            = 65536
+identity_files  = "a"
+agent           = "yes"
+password        = 5
+known_hosts     = [1]
+host_key_policy = "accept"
+connect_timeout = 10
+max_sessions    = 1979-05-27
+
+[defaults]
+timeout_state = "CRITICAL"
+compat        = "icinga"
+plugin_dir    = "lib"
+max_output    = "12 parsecs"
+vars          = "a"
+`, `alf.toml:3: socket: want a string, got an integer
+alf.toml:4: log_format: "xml" is none of "text", "json"
+alf.toml:5: log_level: "INFO" is none of "debug", "info", "warn", "error"; did you mean "info"?
+alf.toml:6: log_levels: checker: "loud" is none of "debug", "info", "warn", "error"
+alf.toml:7: max_concurrent_checks: want an integer, got a string
+alf.toml:8: max_checks_per_host: 0 is not between 1 and 1000
+alf.toml:9: history: want an integer, got a float
+alf.toml:10: local_user: there is no user "no-such-user"
+alf.toml:13: listen: want a string, got an integer
+alf.toml:16: user: is empty
+alf.toml:17: port: 65536 is not between 1 and 65535
+alf.toml:18: identity_files: want a list, got a string
+alf.toml:19: agent: want true or false, got a string
+alf.toml:20: password: want the name of a [secret.NAME] or a table such as { file = "..." }, got an integer
+alf.toml:21: known_hosts: want a string, got an integer
+alf.toml:22: host_key_policy: "accept" is none of "strict", "accept-new"; did you mean "accept-new"?
+alf.toml:23: connect_timeout: want a duration with a unit, such as "30s", got an integer
+alf.toml:24: max_sessions: want an integer, got a date
+alf.toml:27: timeout_state: "CRITICAL" is none of "ok", "warning", "critical", "unknown"; did you mean "critical"?
+alf.toml:28: compat: "icinga" is none of "", "nagios"
+alf.toml:29: plugin_dir: "lib" is not absolute
+alf.toml:30: max_output: "12 parsecs" is no size such as "256KiB"
+alf.toml:31: vars: want a table, got a string`},
+	{"addresses that others reach", `
+[web]
+listen = ":5690"
+`, `alf.toml:3: listen: ":5690" can be reached from other machines, and nobody would be asked for a key; listen on 127.0.0.1, [::1] or localhost, and let a proxy or an SSH tunnel lead there`},
+	{"address of all interfaces", `
+[web]
+listen = "0.0.0.0:5690"
+`, `alf.toml:3: listen: "0.0.0.0:5690" can be reached from other machines, and nobody would be asked for a key; listen on 127.0.0.1, [::1] or localhost, and let a proxy or an SSH tunnel lead there`},
+	{"address without a port", `
+[web]
+listen = "localhost"
+`, `alf.toml:3: listen: "localhost" is no address such as "127.0.0.1:5690", nor "none"`},
+	{"address with a name for a port", `
+[web]
+listen = "localhost:http"
+`, `alf.toml:3: listen: "localhost:http": port "http" is not between 0 and 65535`},
+	{"durations", `
+[defaults]
+check_interval     = 30
+retry_interval     = "30"
+check_timeout      = "-5s"
+max_check_attempts = 0
+
+[check.a]
+hosts          = ["*"]
+check_interval = "5min"
+retry_interval = "0s"
+
+[check.b]
+hosts          = ["*"]
+check_interval = "500ms"
+retry_interval = ""
+
+[check.c]
+command        = "x"
+hosts          = ["*"]
+check_interval = "53w"
+retry_interval = "1m 30s"
+check_timeout  = "9999999999999999w"
+
+[check.d]
+hosts          = ["*"]
+check_interval = [ "1m" ]
+retry_interval = "1h30"
+`, `alf.toml:3: check_interval: want a duration with a unit, such as "30s", got an integer
+alf.toml:4: retry_interval: "30" has no unit: write "30s" for seconds, or use ms, m, h, d, w
+alf.toml:5: check_timeout: "-5s" is negative
+alf.toml:6: max_check_attempts: 0 is not between 1 and 1000
+alf.toml:10: check_interval: "5min" is no duration such as "30s", "5m" or "1h30m"
+alf.toml:11: retry_interval: "0s" is less than 1s
+alf.toml:15: check_interval: "500ms" is less than 1s; "0s" means once
+alf.toml:16: retry_interval: "" is no duration such as "30s", "5m" or "1h30m"
+alf.toml:21: check_interval: "53w" is more than 365d
+alf.toml:22: retry_interval: "1m 30s" is no duration such as "30s", "5m" or "1h30m"
+alf.toml:23: check_timeout: "9999999999999999w" is too long
+alf.toml:27: check_interval: want a duration with a unit, such as "30s", got a list
+alf.toml:28: retry_interval: "1h30" is no duration such as "30s", "5m" or "1h30m"`},
+	{"sizes", `
+[defaults]
+max_output = 100
+
+[check.a]
+hosts = ["*"]
+max_output = "1TiB"
+
+[check.b]
+hosts = ["*"]
+max_output = "1GiB"
+
+[check.c]
+hosts = ["*"]
+max_output = true
+`, `alf.toml:3: max_output: 100 is not between 1024 and 67108864
+alf.toml:7: max_output: "1TiB" is no size such as "256KiB"
+alf.toml:11: max_output: "1GiB" is not between 1024 and 67108864 bytes
+alf.toml:15: max_output: want an integer, got a boolean`},
+	{"names", `
+[host."web!1"]
+[host."@web"]
+[host."web*"]
+[host." web"]
+[host.""]
+[hostgroup."a\tb"]
+[check."x\u007f"]
+[hostgroup."a?"]
+`, `alf.toml:2: host name "web!1" holds "!", "*" or "?" or begins with "@", which mean something else where hosts are selected
+alf.toml:3: host name "@web" holds "!", "*" or "?" or begins with "@", which mean something else where hosts are selected
+alf.toml:4: host name "web*" holds "!", "*" or "?" or begins with "@", which mean something else where hosts are selected
+alf.toml:5: host name " web" begins or ends with a space
+alf.toml:6: the name of a host is empty
+alf.toml:7: hostgroup name "a\tb" contains a control character or is not UTF-8
+alf.toml:8: check name "x\x7f" contains a control character or is not UTF-8
+alf.toml:9: hostgroup name "a?" holds "!", "*" or "?" or begins with "@", which mean something else where hosts are selected`},
+	{"unknown groups and hosts", `
+[hostgroup.paris]
+[host.web1]
+hostgroups = ["pariss", "paris",
+  "london",
+  "paris"]
+
+[check.a]
+command = "x"
+hosts   = [
+  "wb1", # one
+  "@london",
+  "!web11",
+  "db.example.com",
+]
+
+[check.b]
+command = "x"
+hosts   = ["web1"]
+run     = "web2"
+`, `alf.toml:4: there is no [hostgroup.pariss]; did you mean "paris"?
+alf.toml:5: there is no [hostgroup.london]
+alf.toml:6: hostgroup "paris" is named twice
+alf.toml:11: there is no [host.wb1]; did you mean "web1"?
+alf.toml:12: there is no [hostgroup.london]
+alf.toml:13: there is no [host.web11]; did you mean "web1"?
+alf.toml:14: there is no [host."db.example.com"]
+alf.toml:20: run: "web2" is neither "remote", "local" nor a host; did you mean "web1"?`},
+	{"unknown members", `
+[hostgroup.paris]
+members = ["web1", "web2", "@all"]
+
+[hostgroup.rome]
+members = ["!web1"]
+
+[hostgroup.oslo]
+members = ["web2"]
+
+[host.web1]
+`, `alf.toml:3: members: "@all": a group cannot be a member of a group
+alf.toml:6: members: only takes hosts away; what remains must be named, too, for example "*"
+alf.toml:9: there is no [host.web2]; did you mean "web1"?`},
+	{"selectors", `
+[host.web1]
+
+[check.a]
+command = "x"
+
+[check.b]
+command = "x"
+hosts   = []
+
+[check.c]
+command = "x"
+hosts   = ["!web1"]
+
+[check.d]
+command = "x"
+hosts   = "web1"
+
+[check.e]
+command = "x"
+hosts   = ["", "!", "@", "!@", 5]
+`, `alf.toml:4: check "a": no hosts
+alf.toml:9: hosts: is empty
+alf.toml:13: hosts: only takes hosts away; what remains must be named, too, for example "*"
+alf.toml:17: hosts: want a list, got a string
+alf.toml:21: hosts: "!" names nothing
+alf.toml:21: hosts: "!@" names nothing
+alf.toml:21: hosts: "@" names nothing
+alf.toml:21: hosts: is empty
+alf.toml:21: hosts: want a string, got an integer`},
+	{"commands", `
+[host.web1]
+check_command = 5
+
+[check.a]
+hosts   = ["web1"]
+command = []
+
+[check.b]
+hosts   = ["web1"]
+command = " "
+
+[check.c]
+hosts   = ["web1"]
+command = ["", "a"]
+
+[check.d]
+hosts   = ["web1"]
+command = { line = "x" }
+
+[check.e]
+hosts   = ["web1"]
+command = "check_disk 'a"
+
+[check.f]
+hosts   = ["web1"]
+command = "check_disk $(cat $HOSTNAME$)"
+
+[check.g]
+hosts   = ["web1"]
+command = ["a", ["b"]]
+`, `alf.toml:3: check_command: want a list of arguments or a line for the shell, got an integer
+alf.toml:7: command: is empty
+alf.toml:11: command: is empty
+alf.toml:15: command: is empty
+alf.toml:19: command: want a list of arguments or a line for the shell, got a table
+alf.toml:23: command: a single quote (') is not closed
+alf.toml:27: command: $HOSTNAME$ stands inside or behind $( ), ${ }, backticks, arithmetic, a subscript, [[ ]], a here-document or a comment, where it cannot be quoted safely; hand it over in env
+alf.toml:31: command: want a text, a number or a list of them, got a list`},
+	{"scripts", `
+[host.web1]
+
+[check.a]
+hosts  = ["web1"]
+script = "check_men"
+
+[check.b]
+hosts  = ["web1"]
+script = "./check_none"
+
+[check.c]
+hosts   = ["web1"]
+script  = "check_mem"
+command = "check_mem"
+
+[check.d]
+hosts  = ["web1"]
+script = "check_mem"
+args   = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q",
+          "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o"]
+
+[check.e]
+hosts  = ["web1"]
+script = "check_mem"
+args   = ["33", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q",
+          "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o"]
+metric = "a\nb"
+`, `alf.toml:6: script: "check_men" is none of Alf's own plugins; the name of a file has a slash, as in "./check_men"
+alf.toml:10: script: stat check_none: no such file or directory
+alf.toml:14: check "c" has both command and script
+alf.toml:26: args: are more than 32, and there is no $ARG33$
+alf.toml:28: metric: "a\nb" contains a control character`},
+	{"passive checks with what only plugins heed", `
+[host.web1]
+
+[check.backup]
+hosts         = ["web1"]
+args          = ["a"]
+run           = "local"
+dir           = "/"
+env           = { A = "b" }
+check_timeout = "5s"
+timeout_state = "ok"
+compat        = "nagios"
+plugin_dir    = "/"
+`, `alf.toml:6: args has no meaning here: check "backup" has neither command nor script, so it is passive
+alf.toml:7: run has no meaning here: check "backup" has neither command nor script, so it is passive
+alf.toml:8: dir has no meaning here: check "backup" has neither command nor script, so it is passive
+alf.toml:9: env has no meaning here: check "backup" has neither command nor script, so it is passive
+alf.toml:10: check_timeout has no meaning here: check "backup" has neither command nor script, so it is passive
+alf.toml:11: timeout_state has no meaning here: check "backup" has neither command nor script, so it is passive
+alf.toml:12: compat has no meaning here: check "backup" has neither command nor script, so it is passive
+alf.toml:13: plugin_dir has no meaning here: check "backup" has neither command nor script, so it is passive`},
+	{"variables", `
+[defaults.vars]
+ok          = 1.5
+"a-b"       = "x"
+1a          = "x"
+HOSTNAME    = "x"
+ARG1        = "x"
+SERVICESTATE = "x"
+_HOSTFOO    = "x"
+when        = 1979-05-27
+nested      = [["a"]]
+tables      = [{ a = 1 }]
+
+[host.web1]
+vars = ["a"]
+
+[check.a]
+hosts = ["web1"]
+command = "x"
+env = { "A-B" = "c", 1B = "c", C = ["a"] }
+for_each = { 1d = ["a"], e = 5, f = [[]], HOSTNAME = ["x"] }
+
+[check.b]
+hosts = ["web1"]
+command = "x"
+env = "A=b"
+for_each = "mounts"
+`, `alf.toml:4: vars.a-b: a name has letters, digits and "_" and does not begin with a digit
+alf.toml:5: vars.1a: a name has letters, digits and "_" and does not begin with a digit
+alf.toml:6: vars.HOSTNAME: $HOSTNAME$ is a macro with a meaning of its own
+alf.toml:7: vars.ARG1: $ARG1$ is a macro with a meaning of its own
+alf.toml:8: vars.SERVICESTATE: $SERVICESTATE$ is a macro with a meaning of its own
+alf.toml:9: vars._HOSTFOO: $_HOSTFOO$ is a macro with a meaning of its own
+alf.toml:10: vars.when: want a text, a number or a list of them, got a date
+alf.toml:11: vars.nested: want a text, a number or a list of them, got a list
+alf.toml:12: vars.tables: want a text, a number or a list of them, got a table
+alf.toml:15: vars: want a table, got a list
+alf.toml:20: env.1B: a name has letters, digits and "_" and does not begin with a digit
+alf.toml:20: env.A-B: a name has letters, digits and "_" and does not begin with a digit
+alf.toml:20: env.C: want a text, a number or a list of them, got a list
+alf.toml:21: for_each.1d: a name has letters, digits and "_" and does not begin with a digit
+alf.toml:21: for_each.HOSTNAME: $HOSTNAME$ is a macro with a meaning of its own
+alf.toml:21: for_each.e: want a list, or the name of a variable that is one, got an integer
+alf.toml:21: for_each.f: want a text, a number or a list of them, got a list
+alf.toml:26: env: want a table, got a string
+alf.toml:27: for_each: want a table such as { mount = "mounts" }, got a string`},
+	{"undefined macros", `
+[host.web1]
+[host.web2]
+[host.web3]
+vars = { foo = "x", bar = "$baz$", loud = "$SERVICESTATE$" }
+
+[defaults.vars]
+bar = "$baz$ $qux$"
+
+[check.disk]
+hosts     = ["web*"]
+command   = [
+  "check_disk",
+  "$foo$", "$foo$", "$HOSTNAM$"
+]
+notes_url = "https://wiki/$x$"
+
+[check.load]
+hosts   = ["web*"]
+command = "check_load $bar$"
+
+[check.users]
+hosts   = ["web3"]
+args    = ["$loud$"]
+command = "check_users $ARG1$ $ARG2$ $_HOSTNONE$ $_SERVICENONE$"
+env     = { A = "$b$" }
+dir     = "/$SERVICESTATE$"
+`, `alf.toml:5: check "load" on host "web3": macro $baz$, which $bar$ refers to, is not defined
+alf.toml:5: check "users" on host "web3": macro $SERVICESTATE$ has no value before the check runs: it can stand in command and env, but not in $loud$
+alf.toml:8: check "load" on host "web1" and 1 other: macro $baz$, which $bar$ refers to, is not defined
+alf.toml:8: check "load" on host "web1" and 1 other: macro $qux$, which $bar$ refers to, is not defined
+alf.toml:14: check "disk" on host "web1" and 1 other: macro $foo$ is not defined
+alf.toml:14: check "disk" on host "web1" and 2 others: macro $HOSTNAM$ is not defined
+alf.toml:16: check "disk" on host "web1" and 2 others: macro $x$ is not defined
+alf.toml:25: check "users" on host "web3": macro $ARG2$ is not defined
+alf.toml:25: check "users" on host "web3": macro $_HOSTNONE$ is not defined
+alf.toml:25: check "users" on host "web3": macro $_SERVICENONE$ is not defined
+alf.toml:26: check "users" on host "web3": macro $b$ is not defined
+alf.toml:27: check "users" on host "web3": macro $SERVICESTATE$ has no value before the check runs: it cannot stand in dir`},
+	{"undefined macros in a host's own check", `
+[host.web1]
+check_command = "check_ping -H $HOSTADDRES$ $SERVICEDESC$ $SERVICECHECKCOMMAND$"
+notes_url     = "https://wiki/$x$/$HOSTSTATE$"
+`, `alf.toml:3: check_command of host "web1": macro $HOSTADDRES$ is not defined
+alf.toml:3: check_command of host "web1": macro $SERVICECHECKCOMMAND$ is not defined
+alf.toml:3: check_command of host "web1": macro $SERVICEDESC$ is not defined
+alf.toml:4: notes_url of host "web1": macro $HOSTSTATE$ has no value before the check runs: it cannot stand in notes_url
+alf.toml:4: notes_url of host "web1": macro $x$ is not defined`},
+	{"macros that refer to themselves", `
+[host.web1]
+vars = { a = "$b$", b = "x$c$", c = "$a$" }
+
+[check.disk]
+hosts   = ["web1"]
+command = "check_disk $a$"
+
+[check.args]
+hosts   = ["web1"]
+command = "check_disk $ARG1$"
+args    = ["$ARG2$", "$ARG1$"]
+`, `alf.toml:3: check "disk" on host "web1": macro refers to itself: $a$ > $b$ > $c$ > $a$
+alf.toml:12: check "args" on host "web1": macro refers to itself: $ARG1$ > $ARG2$ > $ARG1$`},
+	{"macros without end", `
+[host.web1]
+
+[check.disk]
+hosts   = ["web1"]
+command = "check_disk $a$"
+vars    = { a = "$b$$b$$b$$b$", b = "$c$$c$$c$$c$", c = "$d$$d$$d$$d$", d = "$e$$e$$e$$e$", e = "$f$$f$$f$$f$", f = "$g$$g$$g$$g$", g = "x" }
+`, `alf.toml:4: check "disk" on host "web1": macro $g$: there are more than 1000 macros in macros`},
+	{"names of services", `
+[host.web1]
+alias = "a\tb"
+vars  = { empty = "", long = ["1"] }
+
+[check.a]
+hosts   = ["web1"]
+command = "x"
+service = "$empty$"
+
+[check.b]
+hosts   = ["web1"]
+command = "x"
+service = ""
+
+[check.c]
+hosts   = ["web1"]
+command = "x"
+service = " $empty$x"
+
+[check.d]
+hosts   = ["web1"]
+command = "x"
+service = "$SERVICEDESC$"
+
+[check.e]
+hosts   = ["web1"]
+command = "x"
+service = "$SERVICESTATE$"
+
+[check.f]
+hosts   = ["web1"]
+command = "x"
+service = "x\u0001y"
+`, `alf.toml:3: alias: "a\tb" contains a control character
+alf.toml:9: check "a" on host "web1": the name of the service is empty
+alf.toml:14: service: is empty
+alf.toml:19: check "c" on host "web1": service name " x" begins or ends with a space
+alf.toml:24: check "d" on host "web1": macro $SERVICEDESC$ is not defined
+alf.toml:29: check "e" on host "web1": macro $SERVICESTATE$ has no value before the check runs: it cannot stand in service
+alf.toml:34: service: "x\x01y" contains a control character`},
+	{"for_each", `
+[host.web1]
+[host.web2]
+vars = { one = "x", two = ["a", "b"] }
+
+[check.a]
+hosts    = ["web*"]
+command  = "x $i$"
+for_each = { i = "two" }
+
+[check.b]
+hosts    = ["web2"]
+command  = "x $i$"
+service  = "b $i$"
+for_each = { i = "one" }
+
+[check.c]
+hosts    = ["web2"]
+command  = "x $i$"
+service  = "c $i$"
+for_each = { i = ["a", "b", "a"] }
+
+[check.d]
+hosts    = ["web2"]
+command  = "x $i$"
+service  = "d $i$"
+for_each = { i = ["a", "$none$"] }
+`, `alf.toml:6: check "a" on host "web2": for_each makes service "a" more than once; name its variable in service
+alf.toml:9: check "a" on host "web1": for_each: there is no variable "two"
+alf.toml:15: check "b" on host "web2": for_each: variable "one" is not a list
+alf.toml:17: check "c" on host "web2": for_each makes service "c a" more than once; name its variable in service
+alf.toml:27: check "d" on host "web2": macro $none$, which $i$ refers to, is not defined`},
+	{"for_each with too much", `
+[host.web1]
+vars = { l = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "a"] }
+
+[check.a]
+hosts    = ["web1"]
+command  = "x"
+service  = "$a$$b$$c$$d$"
+for_each = { a = "l", b = "l", c = "l", d = "l" }
+`, `alf.toml:9: check "a" on host "web1": for_each makes more than 10000 services`},
+	{"two checks give a service", `
+[hostgroup.web]
+[host.web1]
+hostgroups = ["web"]
+[host.web2]
+hostgroups = ["web"]
+[host.web3]
+
+[check.disk]
+hosts   = ["@web"]
+command = "check_disk"
+
+[check.disk-glob]
+service = "disk"
+hosts   = ["web*"]
+command = "check_disk"
+`, `alf.toml:13: check "disk-glob" on host "web1" and 1 other: service "disk" comes from check "disk" (alf.toml:9), too; one of them must name the host itself, or leave it out`},
+	{"two checks name the host itself", `
+[host.web1]
+
+[check.disk]
+hosts   = ["web1"]
+command = "check_disk"
+-- conf.d/a.toml --
+[check.disk2]
+service = "disk"
+hosts   = ["web1"]
+command = "check_disk"
+`, `conf.d/a.toml:1: check "disk2" on host "web1": service "disk" comes from check "disk" (alf.toml:4), too, and both name the host itself`},
+	{"secrets", `
+[secret.db]
+file = "none.secret"
+
+[secret.both]
+file = "db.secret"
+env  = "DB_PASSWORD"
+
+[secret.nothing]
+
+[secret.unset]
+env = "NO_SUCH_VARIABLE"
+
+[secret.empty]
+file = "empty.secret"
+
+[secret.nul]
+file = "nul.secret"
+
+[secret.open]
+file = "alf.toml"
+
+[secret.folder]
+file = "/"
+
+[secret.credential]
+credential = "db"
+
+[secret.type]
+file = 123456
+
+[secret.key]
+fiel = "hunter2"
+
+[ssh]
+password = "hunter2"
+
+[host.web1]
+ssh.password = 123456
+vars = { a = { secret = "hunter2" }, b = { secret = "bd" }, c = {}, d = { file = "none" }, e = { fil = "hunter2" } }
+-- empty.secret --
+
+-- db.secret --
+hunter2
+`, `alf.toml:2: secret "db": open none.secret: no such file or directory
+alf.toml:5: secret "both": want one of file, env, credential
+alf.toml:9: secret "nothing": want one of file, env, credential
+alf.toml:11: secret "unset": environment variable NO_SUCH_VARIABLE is empty
+alf.toml:14: secret "empty": empty.secret is empty
+alf.toml:17: secret "nul": open nul.secret: no such file or directory
+alf.toml:20: secret "open": read alf.toml: others can read it (mode 0644): chmod go=
+alf.toml:23: secret "folder": read /: is not a regular file
+alf.toml:26: secret "credential": credential "db": CREDENTIALS_DIRECTORY is not set
+alf.toml:30: file: want a string, got an integer
+alf.toml:33: unknown key "fiel" in [secret.key]; did you mean "file"?
+alf.toml:36: password: there is no [secret.NAME] of this name; a secret itself never stands in the configuration
+alf.toml:39: ssh.password: want the name of a [secret.NAME] or a table such as { file = "..." }, got an integer
+alf.toml:40: vars.a: there is no [secret.NAME] of this name; a secret itself never stands in the configuration
+alf.toml:40: vars.b: there is no [secret.NAME] of this name; a secret itself never stands in the configuration
+alf.toml:40: vars.c: want one of file, env, credential
+alf.toml:40: vars.d: open none: no such file or directory
+alf.toml:40: vars.e: unknown key "fil" in [host.web1.vars.e]; did you mean "file"?`},
+	{"dotted keys without a header", `
+host.web1.address = 5
+host.web1.ssh.port = "22"
+host.web2.ssh = { port = 22, port = 23 }
+daemon.history = "x"
+`, `alf.toml:2: address: want a string, got an integer
+alf.toml:3: ssh.port: want an integer, got a string
+alf.toml:4: host.web2.ssh.port is already set in line 4
+alf.toml:5: history: want an integer, got a string`},
+	{"table in a table that has none", `
+[daemon.web]
+listen = "x"
+
+[defaults.ssh.key]
+user = "x"
+`, `alf.toml:2: unknown key "web" in [daemon]
+alf.toml:5: unknown key "ssh" in [defaults]`},
+	{"list of named tables", `
+[[check.disk]]
+hosts = ["web1"]
+
+[[check.disk]]
+hosts = ["web2"]
+`, `alf.toml:2: disk in [check]: want a table [check.NAME], got a list of tables`},
+	{"list of tables in a table", `
+[check.disk]
+command = "x"
+[[check.disk.hosts]]
+name = "web1"
+[check.disk.hosts.more]
+name = "web1"
+`, `alf.toml:4: hosts: want a list, got a list of tables`},
+	{"table and value of one name", `
+[check]
+disk = 5
+[check.disk]
+hosts = ["web1"]
+`, `alf.toml:3: disk in [check]: want a table [check.NAME], got an integer
+alf.toml:4: [check.disk] is already set in line 3`},
+	{"table as variable", `
+[host.web1.vars.a.b]
+c = 1
+`, `alf.toml:2: vars.a: unknown key "b" in [host.web1.vars.a]`},
+	{"near misses", `
+[host."web1.example.com"]
+
+[check.disk]
+host     = ["web1.example.com"]
+command  = "x"
+interval = "1m"
+timeout  = "5s"
+attempts = 3
+var      = { a = "b" }
+foreach  = { a = "b" }
+
+[check.load]
+hosts   = ["web1"]
+command = "x"
+
+[check.users]
+hosts   = ["web1.example.com"]
+command = "x"
+run     = "Local"
+`, `alf.toml:5: unknown key "host" in [check.disk]; did you mean "hosts"?
+alf.toml:7: unknown key "interval" in [check.disk]; did you mean "check_interval"?
+alf.toml:8: unknown key "timeout" in [check.disk]; did you mean "check_timeout"?
+alf.toml:9: unknown key "attempts" in [check.disk]; did you mean "max_check_attempts"?
+alf.toml:10: unknown key "var" in [check.disk]; did you mean "vars"?
+alf.toml:11: unknown key "foreach" in [check.disk]; did you mean "for_each"?
+alf.toml:14: there is no [host.web1]; did you mean "web1.example.com"?
+alf.toml:20: run: "Local" is neither "remote", "local" nor a host; did you mean "local"?`},
+	{"address out of range", `
+[web]
+listen = "[::1]:70000"
+`, `alf.toml:3: listen: "[::1]:70000": port "70000" is not between 0 and 65535`},
+	{"name as address", `
+[web]
+listen = "example.com:80"
+`, `alf.toml:3: listen: "example.com:80" can be reached from other machines, and nobody would be asked for a key; listen on 127.0.0.1, [::1] or localhost, and let a proxy or an SSH tunnel lead there`},
+	{"empty hostgroup name", `
+[host.web1]
+hostgroups = ["", 1]
+`, `alf.toml:3: hostgroups: is empty
+alf.toml:3: hostgroups: want a string, got an integer`},
+	{"mistake in a table that others need", `
+[hostgroup.paris]
+membrs = ["web1"]
+
+[host.web1]
+adress = "10.0.0.1"
+
+[secret.db]
+fil = "x"
+
+[ssh]
+password = "db"
+
+[check.a]
+hosts   = ["web1", "@paris"]
+command = "x $undefined$"
+retry   = "1m"
+`, `alf.toml:3: unknown key "membrs" in [hostgroup.paris]; did you mean "members"?
+alf.toml:6: unknown key "adress" in [host.web1]; did you mean "address"?
+alf.toml:9: unknown key "fil" in [secret.db]; did you mean "file"?
+alf.toml:17: unknown key "retry" in [check.a]; did you mean "retry_interval"?`},
+	{"unknown keys in many lines of one list", `
+[check.a]
+command = [
+  "x", # "
+  # ]
+  "y]",
+  """
+z
+""",
+]
+hosts = [
+  # "web1",
+  "web2"
+]
+`, `alf.toml:13: there is no [host.web2]`},
+	{"identity files", `
+[ssh]
+identity_files = ["alf.toml", "good.key",
+  "none.key",
+  "/",
+]
+-- good.key --
+`, `alf.toml:3: identity_files: read alf.toml: others can read it (mode 0644): chmod go=
+alf.toml:4: identity_files: stat none.key: no such file or directory
+alf.toml:5: identity_files: read /: is not a regular file`},
+	{"secrets where none can be", `
+[secret.db]
+file = "db.secret"
+
+[host.web1]
+vars      = { db = { secret = "db" }, indirect = "x $db$" }
+notes_url = "https://wiki/$db$"
+
+[check.a]
+hosts    = ["web1"]
+command  = "x"
+service  = "a $indirect$"
+
+[check.b]
+hosts     = ["web1"]
+command   = "x"
+dir       = "/$db$"
+notes_url = "https://wiki/$indirect$"
+
+[check.c]
+hosts    = ["web1"]
+command  = "x"
+service  = "c $i$"
+for_each = { i = ["$db$"] }
+-- db.secret --
+hunter2
+`, `alf.toml:7: notes_url of host "web1": a secret cannot stand in notes_url
+alf.toml:12: check "a" on host "web1": a secret cannot stand in service
+alf.toml:17: check "b" on host "web1": a secret cannot stand in dir
+alf.toml:18: check "b" on host "web1": a secret cannot stand in notes_url
+alf.toml:24: check "c" on host "web1": for_each: a secret cannot be in a list of services`},
+}
+
+func TestBroken(t *testing.T) {
+	for _, c := range broken {
+		t.Run(c.name, func(t *testing.T) {
+			file := write(t, c.src)
+			_, err := Load(file, options())
+			if got := message(err, file); got != c.want {
+				t.Errorf("Load says\n%s\nwant\n%s", got, c.want)
+			}
+		})
+	}
+}

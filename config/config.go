@@ -1,0 +1,112 @@
+// Package config reads Alf's configuration: TOML in, a Config that is valid by
+// construction out, which is plain data and can be compared.
+//
+// Each kind of table has a file of its own, which says how the table's keys are
+// read (see sections). What is read is put together in resolve.go: hosts and
+// their groups, then the checks that select them, then one service for each
+// check on each host, with every macro that can be known by now resolved.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"alf"
+)
+
+// Options say how a configuration is loaded. The zero Options will do for one
+// that uses neither Alf's own plugins nor macros of the state.
+type Options struct {
+	// NoSecrets leaves secrets and key files unopened: Redacted stands for
+	// each secret. Such a Config can be shown but not run.
+	NoSecrets bool
+	Plugins   func(name string) bool   // knows the names of Alf's own plugins
+	Runtime   func(name string) bool   // knows the macros that have a value only when a check runs
+	Getenv    func(name string) string // nil: os.Getenv
+}
+
+// Config is all that the files say, with every default filled in. It is
+// read-only. Two loads of the same files are deeply equal.
+type Config struct {
+	File      string   // the main file, as it was given to Load
+	Files     []string // all that were read, the main one first
+	Daemon    Daemon
+	Web       Web
+	Inventory *alf.Inventory
+	Counts    Counts
+	Warnings  []error // each an *Error, by file and line
+}
+
+// Counts says how much there is in a configuration.
+type Counts struct {
+	Hosts, Checks int
+	Services      int // without the hosts' own checks
+}
+
+// String returns for example "12 hosts, 40 checks, 96 services".
+func (c Counts) String() string {
+	return fmt.Sprintf("%s, %s, %s", count(c.Hosts, "host"), count(c.Checks, "check"), count(c.Services, "service"))
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// Load reads file and the files conf.d/**/*.toml beside it. The error joins an
+// *Error for every mistake that was found, by file and line.
+func Load(file string, o Options) (*Config, error) {
+	l := newLoader(o)
+	if !l.read(file) {
+		return nil, l.err()
+	}
+	l.decode()
+	c := l.resolve(file)
+	if err := l.err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// loader holds what has been read so far.
+type loader struct {
+	mistakes
+	Options
+	files []string
+	root  *table
+
+	daemon   Daemon
+	web      Web
+	ssh      ssh
+	defaults defaults
+	secrets  map[string]alf.Secret
+	hosts    []*host
+	groups   []*hostgroup
+	checks   []*check
+}
+
+func newLoader(o Options) *loader {
+	none := func(string) bool { return false }
+	if o.Plugins == nil {
+		o.Plugins = none
+	}
+	if o.Runtime == nil {
+		o.Runtime = none
+	}
+	if o.Getenv == nil {
+		o.Getenv = os.Getenv
+	}
+	return &loader{
+		Options: o,
+		root:    newTable(nil, alf.Position{}),
+		daemon:  defaultDaemon,
+		web:     defaultWeb,
+		secrets: make(map[string]alf.Secret),
+	}
+}
+
+// errEmpty is the error of a value that must say something.
+var errEmpty = errors.New("is empty")

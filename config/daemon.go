@@ -1,0 +1,96 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"os/user"
+	"slices"
+)
+
+// Daemon is what [daemon] says: how Alf itself runs.
+type Daemon struct {
+	Socket              string                // where the command line reaches the daemon
+	LogFormat           string                // "text" or "json"
+	LogLevel            slog.Level            // of all rooms that LogLevels does not name
+	LogLevels           map[string]slog.Level // by room; nil: none
+	MaxConcurrentChecks int                   // on all hosts together
+	MaxChecksPerHost    int                   // at a time on one host
+	History             int                   // results that are kept of each service
+	LocalUser           string                // whom plugins beside Alf run as; "": as Alf itself
+}
+
+var defaultDaemon = Daemon{
+	Socket:              "/run/alf/alf.sock",
+	LogFormat:           "text",
+	MaxConcurrentChecks: 256,
+	MaxChecksPerHost:    5,
+	History:             100,
+}
+
+// Rooms returns the parts of Alf that log, each of which may have a level of its
+// own in log_levels.
+func Rooms() []string { return []string{"api", "checker", "main", "ssh"} }
+
+func (d *Daemon) keys(l *loader) keys {
+	return keys{
+		"socket":                to(&d.Socket, l.path),
+		"log_format":            to(&d.LogFormat, oneOf("text", "json")),
+		"log_level":             to(&d.LogLevel, logLevel),
+		"log_levels":            to(&d.LogLevels, logLevels),
+		"max_concurrent_checks": to(&d.MaxConcurrentChecks, number(1, 100_000)),
+		"max_checks_per_host":   to(&d.MaxChecksPerHost, number(1, 1000)),
+		"history":               to(&d.History, number(1, 100_000)),
+		"local_user":            to(&d.LocalUser, l.localUser),
+	}
+}
+
+func (d *Daemon) loaded(*loader, bool) {}
+
+func logLevel(v value) (slog.Level, error) {
+	var level slog.Level
+	s, err := oneOf("debug", "info", "warn", "error")(v)
+	if err == nil {
+		err = level.UnmarshalText([]byte(s))
+	}
+	return level, err
+}
+
+func logLevels(v value) (map[string]slog.Level, error) {
+	t, ok := v.any.(*table)
+	if !ok {
+		return nil, v.want("a table")
+	}
+	levels, rooms := make(map[string]slog.Level), Rooms()
+	for _, room := range t.keys {
+		level, err := logLevel(t.values[room])
+		if err == nil && !slices.Contains(rooms, room) {
+			err = fmt.Errorf("is none of %s%s", quoted(rooms), didYouMean(room, rooms))
+		}
+		if err != nil {
+			return nil, place(t.values[room].at, fmt.Errorf("%s: %w", room, err))
+		}
+		levels[room] = level
+	}
+	return levels, nil
+}
+
+// localUser reads the name of a user of this machine.
+func (l *loader) localUser(v value) (string, error) {
+	name, err := word(v)
+	if err != nil || l.NoSecrets {
+		return name, err
+	}
+	if _, err := user.Lookup(name); err != nil {
+		return "", fmt.Errorf("there is no user %q", name)
+	}
+	return name, nil
+}
+
+// currentUser returns the name of the user that Alf runs as, or "".
+func currentUser() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
+}

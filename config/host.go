@@ -1,0 +1,122 @@
+package config
+
+import (
+	"maps"
+
+	"alf"
+)
+
+// host is what [host.NAME] says.
+type host struct {
+	name       alf.HostName
+	at         alf.Position
+	alias      opt[string]
+	address    opt[string]
+	hostgroups []groupName
+	notesURL   opt[template]
+	ssh        ssh
+	own        ownCheck
+	vars       vars
+
+	// What resolve makes of it.
+	index  int // among all hosts
+	groups []*hostgroup
+	all    vars // its own and those of its groups
+	made   *alf.Host
+}
+
+// groupName is the name of a hostgroup and where it stands.
+type groupName struct {
+	at   alf.Position
+	name string
+}
+
+func newHost(_ *loader, name string, at alf.Position) thing {
+	return &host{name: alf.HostName(name), at: at}
+}
+
+func (h *host) keys(l *loader) keys {
+	k := keys{
+		"address":    set(&h.address, word),
+		"alias":      set(&h.alias, word),
+		"hostgroups": to(&h.hostgroups, listOf(readGroupName)),
+		"notes_url":  set(&h.notesURL, readLine),
+		"ssh":        sub(h.ssh.keys(l)),
+		"vars":       l.readVars(&h.vars),
+	}
+	maps.Copy(k, h.own.keys())
+	return k
+}
+
+func (h *host) loaded(l *loader, _ bool) { l.hosts = append(l.hosts, h) }
+
+func readGroupName(v value) (groupName, error) {
+	s, err := word(v)
+	return groupName{v.at, s}, err
+}
+
+// readLine reads one line of text with macros.
+func readLine(v value) (template, error) {
+	s, err := word(v)
+	return template{alf.ParseTemplate(s), v.at}, err
+}
+
+// ownCheck is the check of a host itself.
+type ownCheck struct {
+	schedule
+	command opt[hostCommand]
+}
+
+// hostCommand is what check_command says.
+type hostCommand struct {
+	builtin string // alf.CheckSSH or alf.CheckNone; "": command stands
+	command
+}
+
+func (c *ownCheck) keys() keys {
+	k := keys{"check_command": set(&c.command, readHostCommand)}
+	maps.Copy(k, c.schedule.keys())
+	return k
+}
+
+func readHostCommand(v value) (hostCommand, error) {
+	if s, ok := v.any.(string); ok && (s == alf.CheckSSH || s == alf.CheckNone) {
+		return hostCommand{builtin: s}, nil
+	}
+	c, err := readCommand(v)
+	return hostCommand{command: c}, err
+}
+
+func (c ownCheck) over(base ownCheck) ownCheck {
+	return ownCheck{c.schedule.over(base.schedule), c.command.or(base.command)}
+}
+
+// hostgroup is what [hostgroup.NAME] says.
+type hostgroup struct {
+	name    string
+	at      alf.Position
+	alias   opt[string]
+	members []selector
+	ssh     ssh
+	own     ownCheck // of each host in it
+	vars    vars
+
+	hosts []*host // in order, as resolve finds them
+}
+
+func newHostgroup(_ *loader, name string, at alf.Position) thing {
+	return &hostgroup{name: name, at: at}
+}
+
+func (g *hostgroup) keys(l *loader) keys {
+	k := keys{
+		"alias":   set(&g.alias, word),
+		"members": to(&g.members, readMembers),
+		"ssh":     sub(g.ssh.keys(l)),
+		"vars":    l.readVars(&g.vars),
+	}
+	maps.Copy(k, g.own.keys())
+	return k
+}
+
+func (g *hostgroup) loaded(l *loader, _ bool) { l.groups = append(l.groups, g) }

@@ -1,0 +1,292 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"alf"
+)
+
+// scope is where macros are looked up: a check on a host.
+type scope struct {
+	r      *resolver
+	what   string // as addOn has it
+	h      *host
+	c      *check // nil: the host's own check
+	desc   alf.ServiceName
+	args   []template
+	plugin string
+	dirs   []string          // plugin_dir
+	each   map[string]string // the variables of for_each
+
+	open     []string // the macros that are being expanded
+	steps    int      // how many have been, for one text
+	failures []failure
+}
+
+// failure is what went wrong on one host.
+type failure struct {
+	at   alf.Position
+	text string
+}
+
+func (s *scope) fail(at alf.Position, format string, args ...any) {
+	s.failures = append(s.failures, failure{at, fmt.Sprintf(format, args...)})
+}
+
+// maxSteps bounds how many macros one text may expand to.
+const maxSteps = 1000
+
+// bind returns t with every macro resolved that is not for the checker.
+func (s *scope) bind(t template) alf.Template {
+	if len(t.Macros()) == 0 {
+		return t.Template
+	}
+	s.steps = 0
+	out := t.Bind(s.lookup)
+	for _, name := range out.Macros() {
+		if !s.r.Runtime(name) {
+			s.fail(t.at, "macro $%s$ is not defined", name)
+		}
+	}
+	return out
+}
+
+// text returns t as the text of a setting that has no room for secrets, nor for
+// macros without a value.
+func (s *scope) text(t template, setting string) string {
+	out := s.bind(t)
+	for _, name := range out.Macros() {
+		if s.r.Runtime(name) {
+			s.fail(t.at, "macro $%s$ has no value before the check runs: it cannot stand in %s", name, setting)
+		}
+	}
+	if out.HasSecret() {
+		s.fail(t.at, "a secret cannot stand in %s", setting)
+		return ""
+	}
+	return out.Reveal()
+}
+
+// lookup returns the value of a macro. What for_each says comes before the
+// host's variables, those of its groups, of the check and of [defaults].
+func (s *scope) lookup(name string) (alf.Value, bool) {
+	if s.steps++; s.steps > maxSteps {
+		if s.steps == maxSteps+1 {
+			s.fail(s.place(), "macro $%s$: there are more than %d macros in macros", name, maxSteps)
+		}
+		return alf.Value{}, true
+	}
+	if text, ok := s.each[name]; ok {
+		return alf.Value{Text: text}, true
+	}
+	if x := s.variable(name); x != nil {
+		return s.expand(name, x), true
+	}
+	return s.standard(name)
+}
+
+// place returns where the check is.
+func (s *scope) place() alf.Position {
+	if s.c != nil {
+		return s.c.at
+	}
+	return s.h.at
+}
+
+// variable returns the variable of that name, or nil.
+func (s *scope) variable(name string) *variable {
+	if x, ok := s.h.all[name]; ok {
+		return x
+	}
+	if s.c != nil {
+		if x, ok := s.c.vars[name]; ok {
+			return x
+		}
+	}
+	return s.r.defaults.vars[name]
+}
+
+// expand returns the value of x with the macros in it resolved.
+func (s *scope) expand(name string, x *variable) alf.Value {
+	if x.fixed {
+		return x.value
+	}
+	if i := slices.Index(s.open, name); i >= 0 {
+		s.fail(x.at, "macro refers to itself: $%s$ > $%s$", strings.Join(s.open[i:], "$ > $"), name)
+		return x.value
+	}
+	s.open = append(s.open, name)
+	defer func() { s.open = s.open[:len(s.open)-1] }()
+	texts := make([]string, len(x.texts))
+	var secret bool
+	for i, t := range x.texts {
+		bound := t.Bind(s.lookup)
+		s.leftOver(bound, name, x.at)
+		secret = secret || bound.HasSecret()
+		texts[i] = bound.Reveal()
+	}
+	v := x.with(texts)
+	v.Secret = secret
+	return v
+}
+
+// leftOver adds what is wrong with the macros that remain in a variable.
+func (s *scope) leftOver(t alf.Template, variable string, at alf.Position) {
+	for _, name := range t.Macros() {
+		if s.r.Runtime(name) {
+			s.fail(at, "macro $%s$ has no value before the check runs: it can stand in command and env, but not in $%s$", name, variable)
+		} else {
+			s.fail(at, "macro $%s$, which $%s$ refers to, is not defined", name, variable)
+		}
+	}
+}
+
+// hostMacros are Nagios' names for what is known of a host.
+var hostMacros = map[string]func(*alf.Host) string{
+	"HOSTNAME":    func(h *alf.Host) string { return string(h.Name) },
+	"HOSTADDRESS": func(h *alf.Host) string { return h.Address },
+	"HOSTALIAS": func(h *alf.Host) string {
+		if h.Alias == "" {
+			return string(h.Name)
+		}
+		return h.Alias
+	},
+	"HOSTGROUPNAME": func(h *alf.Host) string {
+		if len(h.Hostgroups) == 0 {
+			return ""
+		}
+		return h.Hostgroups[0]
+	},
+	"HOSTGROUPNAMES": func(h *alf.Host) string { return strings.Join(h.Hostgroups, ",") },
+}
+
+// The other standard macros that are known by now, and the beginnings of those
+// that name a variable.
+const (
+	serviceDesc    = "SERVICEDESC"
+	serviceCommand = "SERVICECHECKCOMMAND"
+	pluginFolder   = "USER1" // unless a variable has this name
+	hostVar        = "_HOST"
+	serviceVar     = "_SERVICE"
+)
+
+// standard reports whether a macro's name is Nagios', so that no variable may
+// have it.
+func standard(name string) bool {
+	return hostMacros[name] != nil || name == serviceDesc || name == serviceCommand || argument(name) > 0 ||
+		strings.HasPrefix(name, hostVar) || strings.HasPrefix(name, serviceVar)
+}
+
+// argument returns the number of $ARGn$, or 0.
+func argument(name string) int {
+	digits, ok := strings.CutPrefix(name, "ARG")
+	n, err := strconv.Atoi(digits)
+	if !ok || err != nil || n < 1 || n > maxArgs || strconv.Itoa(n) != digits {
+		return 0
+	}
+	return n
+}
+
+// standard returns the value of a macro of Nagios'.
+func (s *scope) standard(name string) (alf.Value, bool) {
+	if value := hostMacros[name]; value != nil {
+		return alf.Value{Text: value(s.h.made)}, true
+	}
+	switch {
+	case name == pluginFolder && len(s.dirs) > 0:
+		return alf.Value{Text: s.dirs[0]}, true
+	case name == serviceDesc:
+		return alf.Value{Text: string(s.desc)}, s.desc != ""
+	case name == serviceCommand:
+		return s.checkCommand()
+	case strings.HasPrefix(name, hostVar):
+		return s.custom(name[len(hostVar):], s.h.all, s.r.defaults.vars)
+	case strings.HasPrefix(name, serviceVar) && s.c != nil:
+		return s.serviceVar(name[len(serviceVar):])
+	}
+	n := argument(name)
+	if n == 0 || n > len(s.args) {
+		return alf.Value{}, false
+	}
+	return s.arg(n), true
+}
+
+// arg returns the value of $ARGn$.
+func (s *scope) arg(n int) alf.Value {
+	t := s.args[n-1]
+	return s.expand(fmt.Sprintf("ARG%d", n), &variable{at: t.at, texts: []alf.Template{t.Template}})
+}
+
+// checkCommand returns $SERVICECHECKCOMMAND$: the plugin and its args, as in a
+// check_command of Nagios.
+func (s *scope) checkCommand() (alf.Value, bool) {
+	if s.c == nil || s.c.passive() {
+		return alf.Value{}, false
+	}
+	v := alf.Value{Text: s.plugin}
+	if v.Text == "" {
+		v.Text = s.c.id
+	}
+	for i := range s.args {
+		arg := s.arg(i + 1)
+		v.Text += "!" + arg.Reveal()
+		v.Secret = v.Secret || arg.Secret
+	}
+	return v, true
+}
+
+// custom returns the value of a variable whose name is written in any case, as
+// in $_HOSTDISK$.
+func (s *scope) custom(name string, from ...vars) (alf.Value, bool) {
+	for _, vars := range from {
+		best := ""
+		for k := range vars {
+			if strings.EqualFold(k, name) && (best == "" || k < best) {
+				best = k
+			}
+		}
+		if best != "" {
+			return s.expand(best, vars[best]), true
+		}
+	}
+	return alf.Value{}, false
+}
+
+func (s *scope) serviceVar(name string) (alf.Value, bool) {
+	for _, l := range s.c.forEach {
+		if strings.EqualFold(l.name, name) {
+			text, ok := s.each[l.name]
+			return alf.Value{Text: text}, ok
+		}
+	}
+	return s.custom(name, s.c.vars)
+}
+
+// show returns the values of all variables for people to see. One whose macros
+// need a check to have a value stays as it is written.
+func (s *scope) show(all vars) map[string]alf.Value {
+	if len(all) == 0 {
+		return nil
+	}
+	out := make(map[string]alf.Value, len(all))
+	for name, x := range all {
+		s.steps = 0
+		out[name] = s.expand(name, x)
+		if len(s.failures) > 0 {
+			out[name] = x.with(asWritten(x.texts))
+			s.failures = nil
+		}
+	}
+	return out
+}
+
+func asWritten(ts []alf.Template) []string {
+	out := make([]string, len(ts))
+	for i, t := range ts {
+		out[i] = t.String()
+	}
+	return out
+}

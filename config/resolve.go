@@ -1,0 +1,314 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/BurntSushi/toml"
+
+	"alf"
+)
+
+// resolver puts together what the files say.
+type resolver struct {
+	*loader
+	byName  map[alf.HostName]*host
+	byGroup map[string]*hostgroup
+	globs   map[string][]*host // the hosts that a pattern matches
+	marks   []uint8            // by host: scratch of pick
+
+	claims   map[alf.Key]claim
+	services []*alf.Service
+}
+
+// resolve returns the configuration. It is whole if there are no mistakes.
+func (l *loader) resolve(file string) *Config {
+	r := newResolver(l)
+	r.joinGroups()
+	for _, h := range l.hosts {
+		r.makeHost(h)
+	}
+	for _, h := range l.hosts {
+		r.services = append(r.services, r.ownService(h))
+	}
+	r.placeChecks()
+	r.warnLogins()
+	return r.config(file)
+}
+
+func newResolver(l *loader) *resolver {
+	slices.SortFunc(l.hosts, func(a, b *host) int { return cmp.Compare(a.name, b.name) })
+	slices.SortFunc(l.groups, func(a, b *hostgroup) int { return cmp.Compare(a.name, b.name) })
+	slices.SortFunc(l.checks, func(a, b *check) int {
+		return cmp.Or(cmp.Compare(a.at.File, b.at.File), cmp.Compare(a.at.Line, b.at.Line))
+	})
+	r := &resolver{
+		loader:  l,
+		byName:  make(map[alf.HostName]*host, len(l.hosts)),
+		byGroup: make(map[string]*hostgroup, len(l.groups)),
+		globs:   make(map[string][]*host),
+		marks:   make([]uint8, len(l.hosts)),
+		claims:  make(map[alf.Key]claim),
+	}
+	for i, h := range l.hosts {
+		h.index = i
+		r.byName[h.name] = h
+	}
+	for _, g := range l.groups {
+		r.byGroup[g.name] = g
+	}
+	l.ssh = l.ssh.over(l.sshDefaults())
+	l.defaults.settings = l.defaults.settings.over(builtin())
+	return r
+}
+
+func (r *resolver) config(file string) *Config {
+	hosts := make([]*alf.Host, len(r.hosts))
+	for i, h := range r.hosts {
+		hosts[i] = h.made
+	}
+	return &Config{
+		File:      file,
+		Files:     r.files,
+		Daemon:    r.daemon,
+		Web:       r.web,
+		Counts:    Counts{len(hosts), len(r.checks), len(r.services) - len(hosts)},
+		Inventory: alf.NewInventory(hosts, r.services),
+		Warnings:  sorted(r.warnings),
+	}
+}
+
+// joinGroups says which host is in which groups: those that the host names, in
+// its order, then those that name the host, by name.
+func (r *resolver) joinGroups() {
+	for _, h := range r.hosts {
+		for _, name := range h.hostgroups {
+			r.join(h, name)
+		}
+	}
+	for _, g := range r.groups {
+		for _, m := range r.pick(g.members) {
+			if !slices.Contains(m.host.groups, g) {
+				m.host.groups = append(m.host.groups, g)
+			}
+		}
+	}
+	for _, h := range r.hosts {
+		for _, g := range h.groups {
+			g.hosts = append(g.hosts, h)
+		}
+	}
+}
+
+func (r *resolver) join(h *host, name groupName) {
+	g, ok := r.byGroup[name.name]
+	switch {
+	case !ok:
+		r.unknownGroup(name.at, name.name)
+	case slices.Contains(h.groups, g):
+		r.add(name.at, "hostgroup %q is named twice", name.name)
+	default:
+		h.groups = append(h.groups, g)
+	}
+}
+
+func (r *resolver) unknownGroup(at alf.Position, name string) {
+	known := slices.Sorted(maps.Keys(r.byGroup))
+	r.add(at, "there is no [hostgroup.%v]%s", toml.Key{name}, didYouMean(name, known))
+}
+
+func (r *resolver) unknownHost(at alf.Position, name string) {
+	r.add(at, "there is no [host.%v]%s", toml.Key{name}, didYouMean(name, r.hostNames()))
+}
+
+func (r *resolver) hostNames() []string {
+	names := make([]string, len(r.hosts))
+	for i, h := range r.hosts {
+		names[i] = string(h.name)
+	}
+	return names
+}
+
+// makeHost fills in h what its groups and the defaults say.
+func (r *resolver) makeHost(h *host) {
+	ssh := h.ssh
+	h.all = maps.Clone(h.vars)
+	for _, g := range h.groups {
+		ssh = ssh.over(g.ssh)
+		h.own = h.own.over(g.own)
+		h.all = h.all.over(g.vars)
+	}
+	h.made = &alf.Host{
+		Name:    h.name,
+		Alias:   h.alias.v,
+		Address: h.address.or(some(string(h.name))).v,
+		SSH:     ssh.over(r.ssh).resolved(r.loader),
+		Where:   h.at,
+	}
+	for _, g := range h.groups {
+		h.made.Hostgroups = append(h.made.Hostgroups, g.name)
+	}
+	s := &scope{r: r, h: h, what: "notes_url of", dirs: r.defaults.pluginDir.v}
+	h.made.NotesURL = s.text(h.notesURL.v, "notes_url")
+	r.publish(s)
+	h.made.Vars = s.show(maps.Clone(h.all).over(r.defaults.vars))
+}
+
+// over returns the variables of v, and those of base that v has not. v is used
+// up.
+func (v vars) over(base vars) vars {
+	if len(base) == 0 {
+		return v
+	}
+	if v == nil {
+		v = make(vars, len(base))
+	}
+	for name, x := range base {
+		if _, ok := v[name]; !ok {
+			v[name] = x
+		}
+	}
+	return v
+}
+
+// ownService returns the check of the host itself, which runs beside Alf.
+func (r *resolver) ownService(h *host) *alf.Service {
+	set := r.defaults.settings
+	set.schedule = h.own.schedule.over(set.schedule)
+	c := h.own.command.or(some(hostCommand{builtin: alf.CheckSSH}))
+	out := &alf.Service{
+		Key:      alf.Key{Host: h.name},
+		Host:     h.made,
+		Builtin:  c.v.builtin,
+		NotesURL: h.made.NotesURL,
+		Metric:   cmp.Or(metricName(c.v.plugin()), c.v.builtin, "host"),
+		Where:    cmp.Or(c.at, h.at),
+	}
+	set.apply(out)
+	if c.v.builtin == alf.CheckSSH {
+		out.On = h.made
+		return out
+	}
+	s := &scope{r: r, h: h, what: "check_command of", plugin: c.v.plugin(), dirs: out.Path}
+	out.Argv, out.Shell = s.command(c.v.command)
+	r.publish(s)
+	if exposed(out) {
+		r.warn(out.Where, "check_command has a secret in its arguments, which all users of this machine can see in the process list")
+	}
+	return out
+}
+
+// claim says which check gives a service.
+type claim struct {
+	check  *check
+	direct bool // it names the host itself
+}
+
+// placeChecks makes a service of each check on each host that it selects. The
+// checks that name a host itself come first, since they win.
+func (r *resolver) placeChecks() {
+	picked := make([][]matched, len(r.checks))
+	for i, c := range r.checks {
+		picked[i] = r.pickFor(c)
+		r.prepare(c)
+	}
+	for _, direct := range []bool{true, false} {
+		for i, c := range r.checks {
+			for _, m := range picked[i] {
+				if m.direct == direct && !c.broken {
+					r.place(c, m)
+				}
+			}
+		}
+	}
+}
+
+// prepare sets what is the same for all services of c.
+func (r *resolver) prepare(c *check) {
+	c.what = fmt.Sprintf("check %q on", c.id)
+	c.settings = c.settings.over(r.defaults.settings)
+	c.proto = alf.Service{
+		Check:   c.id,
+		Passive: c.passive(),
+		Script:  c.script.v,
+		Metric:  c.label(),
+		Where:   c.at,
+	}
+	c.settings.apply(&c.proto)
+	if !c.run.set || c.run.v == runRemote || c.run.v == runLocal {
+		return
+	}
+	on, ok := r.byName[alf.HostName(c.run.v)]
+	if !ok {
+		known := append(r.hostNames(), runRemote, runLocal)
+		r.add(c.run.at, "run: %q is neither %q, %q nor a host%s", c.run.v, runRemote, runLocal, didYouMean(c.run.v, known))
+		c.broken = true
+		return
+	}
+	c.proto.On = on.made
+}
+
+// place makes the services of c on one host.
+func (r *resolver) place(c *check, m matched) {
+	s := &scope{r: r, h: m.host, c: c, what: c.what, args: c.args.v, plugin: c.plugin(), dirs: c.proto.Path}
+	for each := range s.turns() {
+		s.each, s.desc = each, ""
+		key := s.key()
+		if len(s.failures) == 0 && r.claim(s, key, claim{c, m.direct}) {
+			s.desc = key.Service
+			r.services = append(r.services, s.service(key))
+		}
+	}
+	r.publish(s)
+}
+
+// claim reports whether the check of c gives the service.
+func (r *resolver) claim(s *scope, key alf.Key, c claim) bool {
+	old, taken := r.claims[key]
+	switch {
+	case !taken:
+		r.claims[key] = c
+		return true
+	case old.check == c.check:
+		s.fail(c.check.at, "for_each makes service %q more than once; name its variable in service", key.Service)
+	case old.direct && c.direct:
+		s.fail(c.check.at, "service %q comes from check %q (%s), too, and both name the host itself", key.Service, old.check.id, where(old.check.at))
+	case !old.direct:
+		s.fail(c.check.at, "service %q comes from check %q (%s), too; one of them must name the host itself, or leave it out", key.Service, old.check.id, where(old.check.at))
+	}
+	return false
+}
+
+// publish adds what failed on one host to the mistakes.
+func (r *resolver) publish(s *scope) {
+	for _, f := range s.failures {
+		r.addOn(s.what, s.h.name, f.at, f.text)
+	}
+	s.failures = nil
+}
+
+// exposed reports whether the command of s holds a secret.
+func exposed(s *alf.Service) bool {
+	return s.Shell.HasSecret() || slices.ContainsFunc(s.Argv, alf.Template.HasSecret)
+}
+
+// warnLogins warns of hosts that are logged in to, without anything to log in
+// with.
+func (r *resolver) warnLogins() {
+	var first *alf.Host
+	seen := make(map[*alf.Host]bool)
+	for _, s := range r.services {
+		if h := s.On; h != nil && !seen[h] && h.SSH.IdentityFiles == nil && !h.SSH.Agent && h.SSH.Password == "" {
+			seen[h] = true
+			if first == nil || h.Name < first.Name {
+				first = h
+			}
+		}
+	}
+	if first == nil {
+		return
+	}
+	r.warn(first.Where, "%s: there is nothing to log in with; set identity_files, agent or password in [ssh]", andOthers(first.Name, len(seen)-1))
+}

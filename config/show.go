@@ -1,0 +1,280 @@
+package config
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"alf"
+)
+
+// Show prints what applies, as TOML for people to read, with Redacted for every
+// secret: everything, or one host and its services, or one service. The
+// services stand in tables [service."HOST!SERVICE"], which a configuration does
+// not have.
+func (c *Config) Show(w io.Writer, host alf.HostName, service alf.ServiceName) error {
+	out := bufio.NewWriter(w)
+	p := printer{out}
+	switch {
+	case host == "":
+		p.all(c)
+	case service == "":
+		if err := p.host(c, host); err != nil {
+			return err
+		}
+	default:
+		if err := p.oneService(c, alf.Key{Host: host, Service: service}); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+// printer prints settings as TOML. Its writer keeps the first error.
+type printer struct{ w *bufio.Writer }
+
+func (p printer) all(c *Config) {
+	p.daemon(c.Daemon)
+	p.table("web")
+	p.set("listen", cmp.Or(c.Web.Listen, "none"))
+	p.list("allowed_hosts", c.Web.AllowedHosts)
+	for _, h := range c.Inventory.Hosts() {
+		p.hostAndServices(c, h)
+	}
+}
+
+func (p printer) daemon(d Daemon) {
+	p.table("daemon")
+	p.set("socket", d.Socket)
+	p.set("log_format", d.LogFormat)
+	p.set("log_level", level(d.LogLevel))
+	p.set("max_concurrent_checks", d.MaxConcurrentChecks)
+	p.set("max_checks_per_host", d.MaxChecksPerHost)
+	p.set("history", d.History)
+	p.optional("local_user", d.LocalUser)
+	if len(d.LogLevels) > 0 {
+		p.table("daemon", "log_levels")
+		for _, room := range slices.Sorted(maps.Keys(d.LogLevels)) {
+			p.set(room, level(d.LogLevels[room]))
+		}
+	}
+}
+
+func level(l slog.Level) string { return strings.ToLower(l.String()) }
+
+func (p printer) host(c *Config, name alf.HostName) error {
+	h := c.Inventory.Host(name)
+	if h == nil {
+		return unknownHost(c.Inventory, name)
+	}
+	p.hostAndServices(c, h)
+	return nil
+}
+
+func unknownHost(v *alf.Inventory, name alf.HostName) error {
+	var known []string
+	for _, h := range v.Hosts() {
+		known = append(known, string(h.Name))
+	}
+	return fmt.Errorf("there is no host %q%s", name, didYouMean(string(name), known))
+}
+
+func (p printer) oneService(c *Config, key alf.Key) error {
+	if c.Inventory.Host(key.Host) == nil {
+		return unknownHost(c.Inventory, key.Host)
+	}
+	if s := c.Inventory.Service(key); s != nil {
+		p.service(s)
+		return nil
+	}
+	var known []string
+	for _, s := range c.Inventory.On(key.Host) {
+		known = append(known, string(s.Key.Service))
+	}
+	return fmt.Errorf("host %q has no service %q%s", key.Host, key.Service, didYouMean(string(key.Service), known))
+}
+
+func (p printer) hostAndServices(c *Config, h *alf.Host) {
+	name := string(h.Name)
+	p.from(h.Where)
+	p.table("host", name)
+	p.set("address", h.Address)
+	p.optional("alias", h.Alias)
+	p.list("hostgroups", h.Hostgroups)
+	p.optional("notes_url", h.NotesURL)
+	p.ownCheck(c.Inventory.Service(alf.Key{Host: h.Name}))
+	p.table("host", name, "ssh")
+	p.ssh(h.SSH)
+	if len(h.Vars) > 0 {
+		p.table("host", name, "vars")
+		p.vars(h.Vars)
+	}
+	for _, s := range c.Inventory.On(h.Name) {
+		p.service(s)
+	}
+}
+
+func (p printer) ownCheck(s *alf.Service) {
+	if s.Builtin != "" {
+		p.set("check_command", s.Builtin)
+	} else {
+		p.command("check_command", s)
+	}
+	if s.Builtin != alf.CheckNone {
+		p.schedule(s)
+	}
+}
+
+func (p printer) ssh(s alf.SSH) {
+	p.set("user", s.User)
+	p.set("port", s.Port)
+	p.list("identity_files", s.IdentityFiles)
+	p.set("agent", s.Agent)
+	p.optional("password", s.Password.String())
+	p.list("known_hosts", s.KnownHosts)
+	p.set("host_key_policy", s.HostKeyPolicy)
+	p.set("connect_timeout", s.ConnectTimeout)
+	p.set("max_sessions", s.MaxSessions)
+}
+
+func (p printer) vars(vars map[string]alf.Value) {
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		if v := vars[name]; v.List != nil && !v.Secret {
+			p.list(name, v.List)
+		} else {
+			p.set(name, v.String())
+		}
+	}
+}
+
+func (p printer) service(s *alf.Service) {
+	p.from(s.Where)
+	p.table("service", s.Key.String())
+	p.set("check", s.Check)
+	if s.Passive {
+		p.set("passive", true)
+	} else {
+		p.active(s)
+	}
+	p.set("check_interval", s.Interval)
+	p.set("retry_interval", s.Retry)
+	p.set("max_check_attempts", s.MaxAttempts)
+	p.set("max_output", s.MaxOutput)
+	p.set("metric", s.Metric)
+	p.optional("notes_url", s.NotesURL)
+	if len(s.Env) > 0 {
+		p.table("service", s.Key.String(), "env")
+		for _, e := range s.Env {
+			p.set(e.Name, e.Value.String())
+		}
+	}
+}
+
+// active prints what is run, where and for how long.
+func (p printer) active(s *alf.Service) {
+	if s.Script != "" {
+		p.set("script", s.Script)
+		p.templates("args", s.Argv)
+	} else {
+		p.command("command", s)
+	}
+	p.set("run", runsOn(s))
+	p.list("plugin_dir", s.Path)
+	p.optional("dir", s.Dir)
+	p.set("check_timeout", s.Timeout)
+	p.set("timeout_state", strings.ToLower(s.TimeoutStatus.String()))
+	if s.BadExitStatus == alf.Critical {
+		p.set("compat", compatNagios)
+	}
+}
+
+// runsOn says where a service runs, as run does.
+func runsOn(s *alf.Service) string {
+	switch s.On {
+	case nil:
+		return runLocal
+	case s.Host:
+		return runRemote
+	}
+	return string(s.On.Name)
+}
+
+func (p printer) command(key string, s *alf.Service) {
+	if s.Shell != nil {
+		p.set(key, s.Shell.String())
+		return
+	}
+	p.templates(key, s.Argv)
+}
+
+func (p printer) templates(key string, ts []alf.Template) {
+	texts := make([]string, len(ts))
+	for i, t := range ts {
+		texts[i] = t.String()
+	}
+	p.list(key, texts)
+}
+
+func (p printer) schedule(s *alf.Service) {
+	p.set("check_interval", s.Interval)
+	p.set("retry_interval", s.Retry)
+	p.set("max_check_attempts", s.MaxAttempts)
+	p.set("check_timeout", s.Timeout)
+}
+
+// from says where what follows is defined.
+func (p printer) from(at alf.Position) {
+	fmt.Fprintf(p.w, "\n# %s", where(at))
+}
+
+// table begins a table.
+func (p printer) table(path ...string) {
+	fmt.Fprintf(p.w, "\n[%v]\n", toml.Key(path))
+}
+
+// set prints one setting.
+func (p printer) set(key string, v any) {
+	switch x := v.(type) {
+	case string:
+		v = quote(x)
+	case time.Duration:
+		v = quote(formatDuration(x))
+	}
+	fmt.Fprintf(p.w, "%v = %v\n", toml.Key{key}, v)
+}
+
+// optional prints a setting that says something.
+func (p printer) optional(key, text string) {
+	if text != "" {
+		p.set(key, text)
+	}
+}
+
+func (p printer) list(key string, texts []string) {
+	quoted := make([]string, len(texts))
+	for i, s := range texts {
+		quoted[i] = quote(s)
+	}
+	fmt.Fprintf(p.w, "%v = [%s]\n", toml.Key{key}, strings.Join(quoted, ", "))
+}
+
+// quote prints s as a string of TOML, which one of JSON is but for DEL.
+func quote(s string) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil {
+		return `""` // a string can always be encoded
+	}
+	return strings.ReplaceAll(strings.TrimSuffix(b.String(), "\n"), "\x7f", `\u007f`)
+}
