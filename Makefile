@@ -33,7 +33,8 @@ fuzz: need
 
 bench: setup
 	$(GO) test -run '^$$' -bench . -benchmem ./perfdata ./state ./checker ./sinks
-	$(GO) run ./bench
+	$(GO) test -run "^$$" -bench AgainstCheckBySSH -benchtime 1x ./bench
+	$(GO) test -run "^$$" -bench ManyAtOnce -benchtime 1000x ./bench
 
 check: lint test
 

@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"cmp"
 	"container/heap"
 	"time"
 
@@ -32,10 +33,12 @@ func firstDue(s *alf.Service, st alf.State, now time.Time) time.Time {
 	switch {
 	case !s.Scheduled():
 		return time.Time{}
-	case st.Pending() || s.Interval == 0:
-		return grid(s.Key, min(max(s.Interval, s.Retry), firstWithin), now)
+	case st.Pending():
+		return grid(s.Key, min(cmp.Or(s.Interval, s.Retry), firstWithin), now)
 	case st.Type == alf.Soft || !st.Stale.IsZero():
 		return grid(s.Key, min(s.Retry, firstWithin), now)
+	case s.Interval == 0:
+		return time.Time{}
 	}
 	return grid(s.Key, s.Interval, now)
 }

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+
+	"alf/sinks"
+)
+
+// measure adds to /metrics how the rooms are doing.
+func (h *house) measure() {
+	m := h.metrics
+	m.Gauge("alf_checks_running", "Checks that run now.", func() float64 { return float64(h.checker.Stats().Running) })
+	m.Gauge("alf_checks_waiting", "Checks that are due and wait for a place on their host.", func() float64 { return float64(h.checker.Stats().Waiting) })
+	m.Gauge("alf_checks_scheduled", "Services and hosts that are checked by themselves.", func() float64 { return float64(h.checker.Stats().Scheduled) })
+	m.Counter("alf_checks_started_total", "Checks that were started.", func() float64 { return float64(h.checker.Stats().Started) })
+	m.Counter("alf_checks_missed_total", "Slots that passed while the check still ran or waited.", func() float64 { return float64(h.checker.Stats().Missed) })
+	m.Gauge("alf_journal_queue", "Results that wait for the record.", func() float64 { return float64(h.checker.Stats().Queued) })
+	m.Counter("alf_journal_failures_total", "Times that the record refused results.", func() float64 { return float64(h.checker.Stats().Refused) })
+	m.Gauge("alf_journal_last_id", "ID of the newest event.", func() float64 { return float64(h.view.Last()) })
+	m.Gauge("alf_config_hosts", "Hosts in the configuration.", func() float64 { return float64(len(h.inventory().Hosts())) })
+	m.Gauge("alf_config_services", "Services in the configuration, without the hosts' own checks.", func() float64 {
+		return float64(len(h.inventory().Services()) - len(h.inventory().Hosts()))
+	})
+	m.Gauge("alf_config_last_reload_successful", "1 if the last reload was good, else 0.", h.loaded.good)
+	m.Gauge("alf_config_last_reload_success_timestamp_seconds", "When the configuration was last read without an error.", h.loaded.when)
+	m.Counter("alf_config_reload_failures_total", "Reloads that were refused.", h.loaded.failed)
+	h.measureLag()
+	h.measureLinks()
+}
+
+func (h *house) measureLag() {
+	h.metrics.GaugeBy("alf_sink_lag", "Events that wait for a sink.", "sink", func() map[string]float64 {
+		return h.places(func(lag, _ uint64) float64 { return float64(lag) })
+	})
+	h.metrics.CounterBy("alf_sink_dropped_total", "Events that the record let go before a sink took them.", "sink", func() map[string]float64 {
+		return h.places(func(_, dropped uint64) float64 { return float64(dropped) })
+	})
+}
+
+func (h *house) places(f func(lag, dropped uint64) float64) map[string]float64 {
+	out := make(map[string]float64)
+	places, _ := h.record.Places(context.Background())
+	for _, p := range places {
+		out[p.Name] = f(p.Lag, p.Dropped)
+	}
+	return out
+}
+
+func (h *house) measureLinks() {
+	m := h.metrics
+	m.GaugeBy("alf_ssh_links", "Shared connections, by state.", "state", h.links)
+	m.Counter("alf_ssh_dials_total", "Attempts to connect to hosts.", func() float64 { return float64(h.runner.Stats().Dials) })
+	m.CounterBy("alf_ssh_dial_failures_total", "Attempts to connect that failed, by the phase in which they did.", "phase", func() map[string]float64 {
+		out := make(map[string]float64)
+		for phase, n := range h.runner.Stats().Failures {
+			out[string(phase)] = float64(n)
+		}
+		return out
+	})
+	m.Counter("alf_ssh_links_lost_total", "Connections that ended against Alf's will.", func() float64 { return float64(h.runner.Stats().Lost) })
+	m.Counter("alf_ssh_commands_total", "Commands that were sent to hosts.", func() float64 { return float64(h.runner.Stats().Commands) })
+	m.Counter("alf_ssh_sessions_refused_total", "Sessions that hosts refused to open, each of which was asked for again.", func() float64 { return float64(h.runner.Stats().Refused) })
+	m.Counter("alf_ssh_orphans_total", "Commands of which processes may live on.", func() float64 { return float64(h.runner.Stats().Orphans) })
+	m.CounterBy("alf_ssh_bytes_total", "Bytes on the wire, as encrypted.", "direction", func() map[string]float64 {
+		s := h.runner.Stats()
+		return map[string]float64{"in": float64(s.BytesIn), "out": float64(s.BytesOut)}
+	})
+	m.GaugeBy("alf_ssh_sessions", "Sessions in use on all connections, and commands that wait for one.", "state", h.sessions)
+}
+
+func (h *house) links() map[string]float64 {
+	out := map[string]float64{"up": 0, "down": 0, "dialling": 0}
+	for _, l := range h.runner.Stats().Links {
+		out[string(l.State)]++
+	}
+	return out
+}
+
+func (h *house) sessions() map[string]float64 {
+	var used, queued float64
+	for _, l := range h.runner.Stats().Links {
+		used += float64(l.InUse)
+		queued += float64(l.Queued)
+	}
+	return map[string]float64{"used": used, "queued": queued}
+}
+
+func (r *reloads) good() float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ok {
+		return 1
+	}
+	return 0
+}
+
+func (r *reloads) when() float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return sinks.Timestamp(r.lastOK)
+}
+
+func (r *reloads) failed() float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failures
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"alf/config"
+)
+
+// reloads remembers how the last reload went.
+type reloads struct {
+	mu       sync.Mutex // one reload at a time; guards what follows
+	ok       bool
+	lastOK   time.Time
+	failures float64
+}
+
+// adopt makes c the configuration that all rooms read.
+func (h *house) adopt(c *config.Config) {
+	h.config.Store(c)
+	h.logs.set(c.Daemon.LogLevel, c.Daemon.LogLevels)
+	for _, w := range c.Warnings {
+		h.logs.room("main").Warn("configuration", "err", w)
+	}
+	h.loaded.mu.Lock()
+	defer h.loaded.mu.Unlock()
+	h.loaded.ok, h.loaded.lastOK = true, time.Now()
+}
+
+// reload reads the configuration again. If it is wrong, the old one goes on.
+func (h *house) reload(ctx context.Context) error {
+	log := h.logs.room("main")
+	c, err := load(h.file)
+	if err != nil {
+		h.loaded.mu.Lock()
+		h.loaded.ok = false
+		h.loaded.failures++
+		h.loaded.mu.Unlock()
+		log.Error("the configuration is wrong, the old one goes on", "config", h.file, "err", err)
+		return err
+	}
+	for _, what := range h.needRestart(c) {
+		log.Warn("takes effect at the next start", "setting", what)
+	}
+	diff, err := h.checker.Reload(ctx, c.Inventory)
+	if err != nil {
+		return err
+	}
+	h.adopt(c)
+	h.runner.Retain(c.Inventory)
+	log.Info("reloaded", "config", h.file, "found", c.Counts.String(), "services", diff.String())
+	return nil
+}
+
+// needRestart names the settings of c that differ and cannot be changed while
+// Alf runs.
+func (h *house) needRestart(c *config.Config) []string {
+	was := h.config.Load()
+	var names []string
+	f := func(name string, differs bool) {
+		if differs {
+			names = append(names, name)
+		}
+	}
+	f("[daemon] socket", was.Daemon.Socket != c.Daemon.Socket)
+	f("[daemon] log_format", was.Daemon.LogFormat != c.Daemon.LogFormat)
+	f("[daemon] local_user", was.Daemon.LocalUser != c.Daemon.LocalUser)
+	f("[daemon] history", was.Daemon.History != c.Daemon.History)
+	f("[daemon] max_concurrent_checks", was.Daemon.MaxConcurrentChecks != c.Daemon.MaxConcurrentChecks)
+	f("[daemon] max_checks_per_host", was.Daemon.MaxChecksPerHost != c.Daemon.MaxChecksPerHost)
+	f("[web] listen", was.Web.Listen != c.Web.Listen)
+	f("[web] allowed_hosts", !slices.Equal(was.Web.AllowedHosts, c.Web.AllowedHosts))
+	return names
+}
+
+// reloadOn reloads at every signal until ctx ends.
+func (h *house) reloadOn(ctx context.Context, signals <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-signals:
+			_ = h.reload(ctx) // it was logged
+		}
+	}
+}
