@@ -1,0 +1,195 @@
+package sinks_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"alf"
+	"alf/internal/sanitize/hostile"
+	"alf/perfdata"
+	"alf/sinks"
+)
+
+func event(host, service, data string) *alf.Event {
+	at := time.Unix(1_700_000_000, 500e6)
+	parsed, _ := perfdata.Parse(data)
+	return &alf.Event{
+		Key: alf.Key{Host: alf.HostName(host), Service: alf.ServiceName(service)}, Time: at, Kind: alf.KindResult,
+		State:  alf.State{Status: alf.Critical, Type: alf.Hard, Attempt: 3, MaxAttempts: 3, LastCheck: at},
+		Result: &alf.Result{Status: alf.Critical, Metric: "disk", Perfdata: parsed, Start: at.Add(-time.Second), End: at},
+	}
+}
+
+func page(t testing.TB, p *sinks.Prometheus) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	p.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if w.Code != http.StatusOK {
+		t.Fatalf("status %d: %s", w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+func of(events ...*alf.Event) *sinks.Prometheus {
+	return sinks.NewPrometheus("1.2.3", func() iter.Seq[*alf.Event] { return slices.Values(events) })
+}
+
+func TestSeries(t *testing.T) {
+	down := event("db1", "", "")
+	down.State.Status = alf.Down
+	pending := event("web1", "never", "")
+	pending.State = alf.State{}
+	stale := event("web1", "lost", "used=1")
+	stale.State.Stale = alf.Stale{Cause: alf.CauseTransport, Since: time.Now()}
+	stale.Result.Cause = alf.CauseTransport
+	never := event("web1", "never reached", "")
+	never.State = alf.State{Stale: stale.State.Stale}
+	never.Result.Cause = alf.CauseTransport
+	got := page(t, of(down, pending, stale, never,
+		event("web1", "disk /", "/=5KB;~:8;@9:10;0;12 time=12ms;10:;:20 rate=U c=7c /=9KB")))
+	for _, want := range []string{
+		`alf_host_state{host="db1"} 1`,
+		`alf_host_last_check_timestamp_seconds{host="db1"} 1.7000000005e+09`,
+		`alf_service_state{host="web1",service="disk /"} 2`,
+		`alf_service_state_type{host="web1",service="disk /"} 1`,
+		`alf_service_attempt{host="web1",service="disk /"} 3`,
+		`alf_service_stale{host="web1",service="disk /"} 0`,
+		`alf_service_state{host="web1",service="lost"} 2`,
+		`alf_service_stale{host="web1",service="lost"} 1`,
+		`alf_service_stale{host="web1",service="never reached"} 1`,
+		`alf_perfdata_value{host="web1",service="disk /",command="disk",label="/",unit="bytes"} 5000`,
+		`alf_perfdata_warn{host="web1",service="disk /",command="disk",label="/",unit="bytes"} 8000`,
+		`alf_perfdata_crit{host="web1",service="disk /",command="disk",label="/",unit="bytes"} 10000`,
+		`alf_perfdata_min{host="web1",service="disk /",command="disk",label="/",unit="bytes"} 0`,
+		`alf_perfdata_max{host="web1",service="disk /",command="disk",label="/",unit="bytes"} 12000`,
+		`alf_perfdata_value{host="web1",service="disk /",command="disk",label="time",unit="seconds"} 0.012`,
+		`alf_perfdata_warn{host="web1",service="disk /",command="disk",label="time",unit="seconds"} 0.01`,
+		`alf_perfdata_crit{host="web1",service="disk /",command="disk",label="time",unit="seconds"} 0.02`,
+		`alf_perfdata_value{host="web1",service="disk /",command="disk",label="c",unit="counter"} 7`,
+	} {
+		if !strings.Contains(got, want+"\n") {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	for _, not := range []string{`service="never"}`, `label="rate"`, `label="used"`, `alf_service_state{host="web1",service="never reached"}`} {
+		if strings.Contains(got, not) {
+			t.Errorf("the page holds %s", not)
+		}
+	}
+	if n := strings.Count(got, `alf_perfdata_value{host="web1",service="disk /",command="disk",label="/"`); n != 1 {
+		t.Errorf("a repeated label has %d series, want 1", n)
+	}
+	lint(t, got)
+}
+
+// lint holds a page against the parser and the linter of Prometheus.
+func lint(t *testing.T, page string) {
+	t.Helper()
+	problems, err := promlint.New(strings.NewReader(page)).Lint()
+	if err != nil {
+		t.Errorf("lint: %v", err)
+	}
+	for _, p := range problems {
+		t.Errorf("lint: %s: %s", p.Metric, p.Text)
+	}
+}
+
+func TestCounts(t *testing.T) {
+	p := of()
+	p.Gauge("alf_test_things", "Things.", func() float64 { return 4 })
+	p.CounterBy("alf_test_total", "Things by kind.", "kind", func() map[string]float64 { return map[string]float64{"a": 1, "b": 2} })
+	late := event("web1", "disk", "a=1 a=2")
+	late.Result.Due = late.Result.Start.Add(-2 * time.Second)
+	late.Result.PerfdataErrors = []string{"bad", "worse"}
+	lost := event("web1", "disk", "")
+	lost.Result.Status, lost.Result.Cause = alf.Unknown, alf.CauseTransport
+	many := event("web1", "many", strings.Repeat("x=1 ", 600))
+	tick := event("web1", "disk", "")
+	tick.Kind = alf.KindTick
+	if err := p.Write(t.Context(), []*alf.Event{late, lost, many, tick}); err != nil {
+		t.Fatal(err)
+	}
+	got := page(t, p)
+	for _, want := range []string{
+		`alf_checks_total{cause="plugin",source="active",status="critical"} 2`,
+		`alf_checks_total{cause="transport",source="active",status="unknown"} 1`,
+		`alf_perfdata_rejected_total 2`,
+		`alf_perfdata_duplicates_total 500`,
+		`alf_perfdata_capped_total 100`,
+		`alf_check_latency_seconds_sum 2`,
+		`alf_check_duration_seconds_count 2`,
+		`alf_test_things 4`,
+		`alf_test_total{kind="b"} 2`,
+	} {
+		if !strings.Contains(got, want+"\n") {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	if !strings.Contains(got, `alf_build_info{goversion="go`) || !strings.Contains(got, `version="1.2.3"} 1`) {
+		t.Error("the page lacks alf_build_info")
+	}
+	lint(t, got)
+}
+
+// TestHostileLabels: whatever a host says, every line can be read, and the
+// values that come back hold nothing hostile.
+func TestHostileLabels(t *testing.T) {
+	for _, c := range hostile.Outputs() {
+		e := event("web1", "disk", "")
+		e.Result.Metric = c.Text
+		e.Result.Perfdata = []perfdata.Datum{{Label: c.Text, UOM: c.Text, Value: perfdata.Number{V: 1, Set: true}}}
+		var out bytes.Buffer
+		w := bufio.NewWriter(&out)
+		of(e).WriteServices(w)
+		w.Flush()
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		families, err := parser.TextToMetricFamilies(&out)
+		if err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+			continue
+		}
+		for _, label := range families["alf_perfdata_value"].GetMetric()[0].GetLabel() {
+			if err := hostile.Check("label", label.GetValue()); err != nil {
+				t.Errorf("%s: label %s: %v", c.Name, label.GetName(), err)
+			}
+		}
+	}
+}
+
+func TestGzip(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	r.Header.Set("Accept-Encoding", "gzip")
+	w := httptest.NewRecorder()
+	of(event("web1", "disk", "a=1")).ServeHTTP(w, r)
+	if w.Header().Get("Content-Encoding") != "gzip" || !bytes.HasPrefix(w.Body.Bytes(), []byte("\x1f\x8b")) {
+		t.Errorf("headers %v", w.Header())
+	}
+}
+
+// BenchmarkServices writes 100,000 services with two perfdata items each.
+func BenchmarkServices(b *testing.B) {
+	var events []*alf.Event
+	for i := range 100_000 {
+		events = append(events, event(fmt.Sprint("host", i/10), fmt.Sprint("service", i%10), "time=0.1s;1;2;0 size=5KB"))
+	}
+	p := of(events...)
+	b.ReportAllocs()
+	for b.Loop() {
+		w := bufio.NewWriter(io.Discard)
+		p.WriteServices(w)
+		w.Flush()
+	}
+}
