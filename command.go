@@ -18,5 +18,5 @@ type Command struct {
 	Key    Key
 	Author string
 	Time   time.Time
-	Result *Result // of Submit
+	Result *Result // of Submit, which takes it over
 }

@@ -36,6 +36,11 @@ type Service struct {
 	BadExitStatus Status // what a return code above 3 or a signal means (RULES T5)
 	MaxOutput     int    // bytes of output that are kept
 
+	// Thresholds judge the perfdata besides the plugin: of those that name a
+	// label, the first one.
+	Thresholds []Threshold
+	Expect     *Expect // nil: what is run is a plugin
+
 	Metric   string // name of the command in metrics
 	NotesURL string
 	Where    Position

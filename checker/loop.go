@@ -327,6 +327,7 @@ func (l *loop) obey(o order) {
 	case alf.Recheck:
 		o.reply <- answer{err: l.recheck(it)}
 	case alf.Submit:
+		Limit(o.command.Result, it.service.Thresholds)
 		change := l.judge(it, o.command.Result, o.command.Time)
 		if !it.busy {
 			l.agenda.set(it, nextDue(it.service, it.state, o.command.Time))

@@ -97,9 +97,15 @@ func word(s string) string {
 
 // answered fills r from a plugin that ended by itself.
 func answered(r *alf.Result, s *alf.Service, stdout *clip, exit alf.Exit) {
-	parse(r, stdout)
 	r.ReturnCode, r.Signal = exit.Code, exit.Signal
+	if s.Expect != nil && s.Thresholds == nil {
+		read(r, stdout)
+	} else {
+		parse(r, stdout)
+	}
 	switch {
+	case s.Expect != nil:
+		expected(r, s.Expect, stdout.String())
 	case exit.Signal != "":
 		r.Status = alf.Unknown
 		r.Output = join("(Plugin was killed by signal "+exit.Signal+")", r.Output, r.Stderr)
@@ -111,6 +117,7 @@ func answered(r *alf.Result, s *alf.Service, stdout *clip, exit alf.Exit) {
 		r.Status = s.BadExitStatus
 		r.Output = join(outOfBounds(exit.Code), r.Output, r.Stderr)
 	}
+	Limit(r, s.Thresholds)
 }
 
 // spoken returns the output, or what Nagios says when there is none (RULES 5).

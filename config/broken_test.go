@@ -233,6 +233,34 @@ alf.toml:28: compat: "icinga" is none of "", "nagios"
 alf.toml:29: plugin_dir: "lib" is not absolute
 alf.toml:30: max_output: "12 parsecs" is no size such as "256KiB"
 alf.toml:31: vars: want a table, got a string`},
+	{"thresholds and expectations", `
+[host.web1]
+[check.a]
+command = ["true"]
+hosts   = ["web1"]
+[check.a.thresholds]
+one   = { warn = "20:10" }
+two   = { wran = 5 }
+three = 5
+four  = { warn = true, unit = "parsec" }
+five  = {}
+[check.a.expect]
+exit_codes = [0, 300]
+output     = "("
+otherwise  = "ok"
+[check.b]
+hosts  = ["web1"]
+expect = {}
+`, `alf.toml:7: thresholds.one.warn: range "20:10": start 20 is above end 10
+alf.toml:8: unknown key "wran" in [check.a.thresholds.two]; did you mean "warn"?
+alf.toml:9: thresholds.three: want a table, got an integer
+alf.toml:10: thresholds.four.unit: "parsec" is no unit that perfdata may have, such as ms, KB or %
+alf.toml:10: thresholds.four.warn: want a range such as "10:20", got a boolean
+alf.toml:11: thresholds.five: neither warn nor crit
+alf.toml:13: expect.exit_codes: 300 is not between 0 and 255
+alf.toml:14: expect.output: error parsing regexp: missing closing ): ` + "`(`" + `
+alf.toml:15: expect.otherwise: "ok" is none of "warning", "critical", "unknown"
+alf.toml:16: expect has no meaning here: check "b" has neither command nor script, so it is passive`},
 	{"addresses that others reach", `
 [web]
 listen = ":5690"

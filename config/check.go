@@ -28,6 +28,9 @@ type check struct {
 	dir      opt[template]
 	metric   opt[string]
 	notesURL opt[template]
+
+	thresholds []alf.Threshold
+	expect     expect
 	settings
 
 	// What resolve makes of it.
@@ -67,6 +70,9 @@ func (c *check) keys(l *loader) keys {
 		"dir":       set(&c.dir, readLine),
 		"metric":    set(&c.metric, word),
 		"notes_url": set(&c.notesURL, readLine),
+
+		"thresholds": readThresholds(&c.thresholds),
+		"expect":     c.expect.read,
 	})
 	return k
 }
@@ -115,6 +121,9 @@ func (c *check) complainPassive(l *loader) {
 		if k.set {
 			l.add(k.at, "%s has no meaning here: check %q has neither command nor script, so it is passive", k.key, c.id)
 		}
+	}
+	if c.expect.set {
+		l.add(c.at, "expect has no meaning here: check %q has neither command nor script, so it is passive", c.id)
 	}
 	for _, e := range c.env {
 		l.add(e.value.at, "env has no meaning here: check %q has neither command nor script, so it is passive", c.id)

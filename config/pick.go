@@ -91,7 +91,7 @@ func (r *resolver) reachGroups(s selector) []*host {
 	}
 	var hosts []*host
 	for _, g := range r.groups {
-		if match(s.pattern, g.name) {
+		if alf.Match(s.pattern, g.name) {
 			hosts = append(hosts, g.hosts...)
 		}
 	}
@@ -108,7 +108,7 @@ func (r *resolver) glob(pattern string) []*host {
 		return hosts
 	}
 	for _, h := range r.hosts {
-		if match(pattern, string(h.name)) {
+		if alf.Match(pattern, string(h.name)) {
 			hosts = append(hosts, h)
 		}
 	}

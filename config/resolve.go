@@ -235,6 +235,9 @@ func (r *resolver) prepare(c *check) {
 		Script:  c.script.v,
 		Metric:  c.label(),
 		Where:   c.at,
+
+		Thresholds: c.thresholds,
+		Expect:     c.expect.made(),
 	}
 	c.settings.apply(&c.proto)
 	if !c.run.set || c.run.v == runRemote || c.run.v == runLocal {

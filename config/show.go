@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -172,6 +173,7 @@ func (p printer) service(s *alf.Service) {
 	p.set("max_output", s.MaxOutput)
 	p.set("metric", s.Metric)
 	p.optional("notes_url", s.NotesURL)
+	p.judging(s)
 	if len(s.Env) > 0 {
 		p.table("service", s.Key.String(), "env")
 		for _, e := range s.Env {
@@ -277,4 +279,33 @@ func quote(s string) string {
 		return `""` // a string can always be encoded
 	}
 	return strings.ReplaceAll(strings.TrimSuffix(b.String(), "\n"), "\x7f", `\u007f`)
+}
+
+// judging prints what judges a service besides its plugin.
+func (p printer) judging(s *alf.Service) {
+	for _, t := range s.Thresholds {
+		p.table("service", s.Key.String(), "thresholds", t.Label)
+		p.optional("warn", t.Warn.String())
+		p.optional("crit", t.Crit.String())
+		p.optional("unit", t.Unit)
+	}
+	if e := s.Expect; e != nil {
+		p.table("service", s.Key.String(), "expect")
+		p.numbers("exit_codes", e.ExitCodes)
+		p.pattern("output", e.Output)
+		p.pattern("output_not", e.OutputNot)
+		p.pattern("stderr", e.Stderr)
+		p.pattern("stderr_not", e.StderrNot)
+		p.set("otherwise", strings.ToLower(e.Otherwise.String()))
+	}
+}
+
+func (p printer) pattern(key string, re *regexp.Regexp) {
+	if re != nil {
+		p.set(key, strings.TrimPrefix(re.String(), "(?m)"))
+	}
+}
+
+func (p printer) numbers(key string, list []int) {
+	fmt.Fprintf(p.w, "%v = %s\n", toml.Key{key}, strings.ReplaceAll(fmt.Sprint(list), " ", ", "))
 }

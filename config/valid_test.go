@@ -534,8 +534,8 @@ hosts   = `
 func TestMatch(t *testing.T) {
 	f := func(pattern, name string, want bool) {
 		t.Helper()
-		if got := match(pattern, name); got != want {
-			t.Errorf("match(%q, %q) = %v, want %v", pattern, name, got, want)
+		if got := alf.Match(pattern, name); got != want {
+			t.Errorf("Match(%q, %q) = %v, want %v", pattern, name, got, want)
 		}
 	}
 	f("", "", true)

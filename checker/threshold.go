@@ -1,0 +1,100 @@
+package checker
+
+import (
+	"fmt"
+	"strings"
+
+	"alf"
+	"alf/perfdata"
+)
+
+// Limit judges r by thresholds, besides the plugin: the worse of both is the
+// status, and the output says why. The items are given the ranges that they
+// were judged by. It changes r, which must not be part of an Event yet.
+//
+// A plugin that wrote no perfdata may have written nothing but numbers: they
+// are taken as such. A label that is named and was not measured is UNKNOWN; a
+// pattern may match nothing.
+func Limit(r *alf.Result, thresholds []alf.Threshold) {
+	if len(thresholds) == 0 || !r.Cause.Judges() || r.Cause == alf.CauseTimeout {
+		return
+	}
+	if r.PerfdataText == "" {
+		takeNumbers(r)
+	}
+	var why []string
+	done := make([]bool, len(r.Perfdata))
+	for _, t := range thresholds {
+		measured := alf.IsPattern(t.Label)
+		for i := range r.Perfdata {
+			if done[i] || !alf.Match(t.Label, r.Perfdata[i].Label) {
+				continue
+			}
+			done[i] = true
+			measured = measured || r.Perfdata[i].Value.Set
+			why = worse(r, &r.Perfdata[i], t, why)
+		}
+		if !measured {
+			why = worsen(r, alf.Unknown, fmt.Sprintf("%s was not measured", t.Label), why)
+		}
+	}
+	if len(why) > 0 {
+		r.Output = strings.TrimSpace(r.Output + " (" + strings.Join(why, ", ") + ")")
+	}
+}
+
+// takeNumbers reads an output such as "17" or "queue=17 workers=3".
+func takeNumbers(r *alf.Result) {
+	text := r.Output
+	if !strings.Contains(text, "=") {
+		text = "value=" + text
+	}
+	if data, err := perfdata.Parse(text); err == nil && len(data) > 0 {
+		r.PerfdataText, r.Perfdata = text, data
+	}
+}
+
+// worse judges d by t and adds to why, if it alerts. People read the value and
+// the threshold as they were written.
+func worse(r *alf.Result, d *perfdata.Datum, t alf.Threshold, why []string) []string {
+	said, asked := d.Value.String()+d.UOM, t
+	if t.Unit != "" && !convert(d, &t) {
+		return worsen(r, alf.Unknown, fmt.Sprintf("%s is in %q, the threshold in %q", d.Label, d.UOM, t.Unit), why)
+	}
+	if t.Warn.Set {
+		d.Warn = t.Warn
+	}
+	if t.Crit.Set {
+		d.Crit = t.Crit
+	}
+	tell := func(status alf.Status, limit perfdata.Range) []string {
+		return worsen(r, status, fmt.Sprintf("%s: %s is %s, threshold %s%s", status, d.Label, said, limit, t.Unit), why)
+	}
+	switch {
+	case !d.Value.Set:
+	case t.Crit.Set && t.Crit.Alerts(d.Value.V):
+		return tell(alf.Critical, asked.Crit)
+	case t.Warn.Set && t.Warn.Alerts(d.Value.V):
+		return tell(alf.Warning, asked.Warn)
+	}
+	return why
+}
+
+func worsen(r *alf.Result, status alf.Status, text string, why []string) []string {
+	if status.Severity() > r.Status.Severity() {
+		r.Status = status
+	}
+	return append(why, text)
+}
+
+// convert brings d and t to the same unit: the base unit of both. It reports
+// whether they have one in common.
+func convert(d *perfdata.Datum, t *alf.Threshold) bool {
+	limits := perfdata.Datum{UOM: t.Unit, Warn: t.Warn, Crit: t.Crit}.Base()
+	base := d.Base()
+	if base.UOM != limits.UOM {
+		return false
+	}
+	*d, t.Warn, t.Crit = base, limits.Warn, limits.Crit
+	return true
+}
