@@ -83,7 +83,7 @@ func (f *fields) head(h wire.Head) {
 		f.line("", strings.TrimSuffix(line, "\n"))
 	}
 	for _, d := range h.Perfdata {
-		f.line("Perfdata", datum(d))
+		f.line("Perfdata", item(d))
 	}
 	if h.Stale != nil {
 		f.line("Stale", fmt.Sprintf("%s since %s: %s", h.Stale.Cause, local(&h.Stale.Since), h.Stale.Output))
@@ -96,7 +96,7 @@ func (f *fields) head(h wire.Head) {
 	}
 }
 
-func datum(d wire.Datum) string {
+func item(d wire.Datum) string {
 	value := "U"
 	if d.Value != nil {
 		value = strconv.FormatFloat(*d.Value, 'g', -1, 64)
