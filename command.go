@@ -8,7 +8,7 @@ type Verb uint8
 // The verbs.
 const (
 	Recheck Verb = iota // run the check now, whatever its schedule says
-	Submit              // take Result as if the check had been run (a passive result)
+	Submit              // take what a plugin said elsewhere as if it had been run (a passive result)
 )
 
 // Command is an order from a person or a script. It reaches the one writer of
@@ -18,5 +18,7 @@ type Command struct {
 	Key    Key
 	Author string
 	Time   time.Time
-	Result *Result // of Submit, which takes it over
+
+	ReturnCode int    // of Submit: the plugin's
+	Output     string // of Submit: all that it wrote, perfdata included
 }

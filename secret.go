@@ -1,10 +1,18 @@
 package alf
 
-import "log/slog"
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
 
 // Secret is a string that prints, logs and marshals as "<secret>". The text is
-// had only by converting it: string(s).
+// had only by converting it: string(s). Keep it in exported fields: package fmt
+// asks no methods of what lies in others.
 type Secret string
+
+// Format makes every verb of package fmt print what String returns.
+func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 
 // Redacted is what stands where a secret would.
 const Redacted = "<secret>"
@@ -16,9 +24,6 @@ func (s Secret) String() string {
 	}
 	return Redacted
 }
-
-// GoString returns what String does, so that %#v tells nothing.
-func (s Secret) GoString() string { return s.String() }
 
 // LogValue makes slog print what String does.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }

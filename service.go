@@ -30,10 +30,11 @@ type Service struct {
 	Interval    time.Duration // check_interval; 0: once, then only when ordered (RULES R13)
 	Retry       time.Duration // retry_interval, while the state is SOFT
 	MaxAttempts int           // max_check_attempts, at least 1
+	Volatile    bool          // is_volatile: every HARD problem is news (RULES R9)
 	Timeout     time.Duration // check_timeout
 
 	TimeoutStatus Status // what a timeout means (RULES T4)
-	BadExitStatus Status // what a return code above 3 or a signal means (RULES T5)
+	BadExitStatus Status // what a return code above 3 means (RULES T5)
 	MaxOutput     int    // bytes of output that are kept
 
 	// Thresholds judge the perfdata besides the plugin: of those that name a

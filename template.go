@@ -58,7 +58,7 @@ func ParseTemplate(s string) Template {
 	var t Template
 	for s != "" {
 		text, name, rest := cutMacro(s)
-		t = t.text(text, false)
+		t = t.add(Part{Text: text})
 		if name != "" {
 			t = append(t, Part{Macro: name})
 		}
@@ -79,7 +79,7 @@ func ParseShell(s string) (Template, error) {
 	scan := newShellScanner()
 	for s != "" {
 		text, name, rest := cutMacro(s)
-		t = t.text(text, false)
+		t = t.add(Part{Text: text})
 		scan.read(text)
 		if name != "" {
 			quote, ok := scan.quote()
@@ -133,17 +133,21 @@ func nameByte(c byte) bool {
 }
 
 // Text returns a Template that is only s.
-func Text(s string) Template { return Template{}.text(s, false) }
+func Text(s string) Template { return Template{}.add(Part{Text: s}) }
 
-func (t Template) text(s string, secret bool) Template {
-	if s == "" {
+// add appends p, a text or a macro; texts that say the same of themselves merge.
+func (t Template) add(p Part) Template {
+	if p.Macro != "" {
+		return append(t, p)
+	}
+	if p.Text == "" {
 		return t
 	}
-	if n := len(t); n > 0 && t[n-1].Macro == "" && t[n-1].Secret == secret {
-		t[n-1].Text += s
+	if n := len(t); n > 0 && t[n-1].Macro == "" && t[n-1].Secret == p.Secret {
+		t[n-1].Text += p.Text
 		return t
 	}
-	return append(t, Part{Text: s, Secret: secret})
+	return append(t, p)
 }
 
 // Macros returns the names of the macros that have no value yet, in order.
@@ -162,16 +166,12 @@ func (t Template) Macros() []string {
 func (t Template) Bind(lookup func(name string) (Value, bool)) Template {
 	var out Template
 	for _, p := range t {
-		if p.Macro == "" {
-			out = out.text(p.Text, p.Secret)
-			continue
+		if p.Macro != "" {
+			if v, ok := lookup(p.Macro); ok {
+				p = Part{Text: p.Quote.Apply(v.Reveal()), Secret: v.Secret}
+			}
 		}
-		v, ok := lookup(p.Macro)
-		if !ok {
-			out = append(out, p)
-			continue
-		}
-		out = out.text(p.Quote.Apply(v.Reveal()), v.Secret)
+		out = out.add(p)
 	}
 	return out
 }
@@ -201,10 +201,17 @@ func (v Value) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
 
 // Reveal returns the text with its secrets. Macros without a value stand as
 // `$NAME$`.
-func (t Template) Reveal() string { return t.print(false) }
+func (t Template) Reveal() string { return t.print(func(p Part) string { return p.Text }) }
 
 // String returns the text with Redacted for each secret, for people to see.
-func (t Template) String() string { return t.print(true) }
+func (t Template) String() string {
+	return t.print(func(p Part) string {
+		if p.Secret {
+			return Redacted
+		}
+		return p.Text
+	})
+}
 
 // GoString returns what String does, quoted, so that %#v tells nothing.
 func (t Template) GoString() string { return strconv.Quote(t.String()) }
@@ -212,16 +219,13 @@ func (t Template) GoString() string { return strconv.Quote(t.String()) }
 // MarshalText makes JSON, XML and logs print what String does.
 func (t Template) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-func (t Template) print(redact bool) string {
+func (t Template) print(text func(Part) string) string {
 	var b strings.Builder
 	for _, p := range t {
-		switch {
-		case p.Macro != "":
+		if p.Macro != "" {
 			b.WriteString("$" + p.Macro + "$")
-		case p.Secret && redact:
-			b.WriteString(Redacted)
-		default:
-			b.WriteString(p.Text)
+		} else {
+			b.WriteString(text(p))
 		}
 	}
 	return b.String()

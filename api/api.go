@@ -25,7 +25,9 @@ type Options struct {
 	Inventory func() *alf.Inventory
 
 	// Submit hands a command to the checker and returns the ID of the event
-	// that it led to, or 0 if that is still to come.
+	// that it led to, or 0 if that is still to come. If ctx ends while the
+	// command is under way, it is carried out all the same, and the error is
+	// ctx's.
 	Submit func(context.Context, alf.Command) (alf.ID, error)
 	// Reload reads the configuration again. Its error is shown to the caller.
 	Reload func(context.Context) error

@@ -63,8 +63,12 @@ func (h *house) submit(ctx context.Context, c alf.Command) (alf.ID, error) {
 	if c.Verb != alf.Submit {
 		return 0, nil
 	}
-	e := &alf.Event{Time: c.Time, Key: c.Key, Kind: alf.KindResult, Result: c.Result,
-		State: alf.State{Status: c.Result.Status, Type: alf.Hard, Attempt: 1, MaxAttempts: 1, LastCheck: c.Time}}
+	status := alf.Unknown
+	if c.ReturnCode < 4 {
+		status = alf.Status(c.ReturnCode)
+	}
+	e := &alf.Event{Time: c.Time, Key: c.Key, Kind: alf.KindResult, Result: &alf.Result{Status: status, Output: c.Output},
+		State: alf.State{Status: status, Type: alf.Hard, Attempt: 1, MaxAttempts: 1, LastCheck: c.Time}}
 	err := h.record.Append(ctx, []*alf.Event{e})
 	return e.ID, err
 }

@@ -14,7 +14,6 @@ import (
 	"alf"
 	"alf/api/wire"
 	"alf/internal/sanitize"
-	"alf/perfdata"
 )
 
 const (
@@ -48,70 +47,37 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request) error {
 	if err := read(w, r, &body); err != nil {
 		return err
 	}
-	result, err := passive(row.Service, body, time.Now().UTC())
+	code, err := returnCode(row.Service, body)
 	if err != nil {
 		return wire.NewError(http.StatusBadRequest, "%s", err)
 	}
-	return a.order(w, r, alf.Command{Verb: alf.Submit, Key: row.Key(), Result: result}, body.Author)
+	return a.order(w, r, alf.Command{Verb: alf.Submit, Key: row.Key(), ReturnCode: code, Output: body.Output}, body.Author)
 }
 
-// passive returns the result that was submitted for s.
-func passive(s *alf.Service, body wire.Submission, now time.Time) (*alf.Result, error) {
-	status, code, err := submitted(s, body)
-	if err != nil {
-		return nil, err
-	}
-	out := perfdata.Split(body.Output, s.MaxOutput)
-	data, err := perfdata.Parse(out.Perfdata)
-	return &alf.Result{
-		Status: status, ReturnCode: code, Cause: alf.CausePlugin, Source: alf.Passive,
-		Output: out.Text, LongOutput: out.Long, Cut: out.Cut, Repaired: out.Repaired,
-		Perfdata: data, PerfdataErrors: lines(err),
-		Metric: s.Metric, Start: now, End: now,
-	}, nil
-}
-
-// submitted returns the status and the return code that body gives. One of them
-// suffices.
-func submitted(s *alf.Service, body wire.Submission) (alf.Status, int, error) {
-	if body.Status == "" && body.ReturnCode == nil {
-		return 0, 0, errors.New("neither status nor return_code is given")
-	}
-	if body.ReturnCode == nil {
+// returnCode returns the return code that body gives, as such or as a status.
+func returnCode(s *alf.Service, body wire.Submission) (int, error) {
+	switch {
+	case body.Status == "" && body.ReturnCode == nil:
+		return 0, errors.New("neither status nor return_code is given")
+	case body.ReturnCode == nil:
 		status, err := alf.ParseStatus(body.Status)
-		return status, int(status), err
+		return int(status), err
 	}
 	code := *body.ReturnCode
 	if code < 0 || code > 255 {
-		return 0, 0, fmt.Errorf("return_code %d is not a number from 0 to 255", code)
-	}
-	status := s.BadExitStatus
-	if code <= int(alf.Unknown) {
-		status = alf.Status(code)
+		return 0, fmt.Errorf("return_code %d is not a number from 0 to 255", code)
 	}
 	if body.Status == "" {
-		return status, code, nil
+		return code, nil
 	}
-	if named, err := alf.ParseStatus(body.Status); err != nil || named != status {
-		return 0, 0, cmp.Or(err, fmt.Errorf("status %q and return_code %d disagree", body.Status, code))
+	means := s.BadExitStatus
+	if code <= int(alf.Unknown) {
+		means = alf.Status(code)
 	}
-	return status, code, nil
-}
-
-// lines returns the texts of the errors that err joins.
-func lines(err error) []string {
-	if err == nil {
-		return nil
+	if named, err := alf.ParseStatus(body.Status); err != nil || named != means {
+		return 0, cmp.Or(err, fmt.Errorf("status %q and return_code %d disagree", body.Status, code))
 	}
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []string{err.Error()}
-	}
-	var out []string
-	for _, e := range joined.Unwrap() {
-		out = append(out, e.Error())
-	}
-	return out
+	return code, nil
 }
 
 var verbs = [...]string{alf.Recheck: "recheck", alf.Submit: "submit"}
@@ -128,7 +94,7 @@ func (a *API) order(w http.ResponseWriter, r *http.Request, c alf.Command, behal
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	id, err := a.o.Submit(ctx, c)
-	if err != nil {
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return wire.NewError(http.StatusServiceUnavailable, "the order was not taken: %v", err)
 	}
 	a.o.Log.Info("order taken", "host", c.Key.Host, "service", c.Key.Service, "order", verbs[c.Verb], "author", sanitize.Log(c.Author))

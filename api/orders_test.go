@@ -104,13 +104,9 @@ func TestSubmit(t *testing.T) {
 	const path = "/api/v1/services/web1/backup/result"
 	send(t, c, "POST", path, `{"status":"warning","output":"late | age=90s;60;x\nfirst\nsecond","author":"cron"}`, 200)
 	got := h.orders[0]
-	r := got.Result
-	if got.Verb != alf.Submit || got.Author != "cron (by "+me(t)+")" || r.Status != alf.Warning || r.ReturnCode != 1 || r.Source != alf.Passive ||
-		r.Output != "late" || r.LongOutput != "first\nsecond" || r.Metric != "backup" || r.End.IsZero() {
-		t.Errorf("submitted %+v, %+v", got, r)
-	}
-	if len(r.Perfdata) != 1 || r.Perfdata[0].Label != "age" || len(r.PerfdataErrors) != 1 {
-		t.Errorf("perfdata = %v, errors %q", r.Perfdata, r.PerfdataErrors)
+	if got.Verb != alf.Submit || got.Author != "cron (by "+me(t)+")" || got.ReturnCode != 1 || got.Time.IsZero() ||
+		got.Output != "late | age=90s;60;x\nfirst\nsecond" {
+		t.Errorf("submitted %+v", got)
 	}
 	// The answer came when the view had it: whoever reads now sees it.
 	var s wire.Service
@@ -123,21 +119,21 @@ func TestSubmittedStatus(t *testing.T) {
 	h := office(t)
 	h.follow(t)
 	c := socket(t, h)
-	f := func(body string, status int, want alf.Status) {
+	f := func(body string, status, want int) {
 		t.Helper()
 		send(t, c, "POST", "/api/v1/services/web1/backup/result", body, status)
 		if status != 200 {
 			return
 		}
-		if got := h.orders[len(h.orders)-1].Result.Status; got != want {
+		if got := h.orders[len(h.orders)-1].ReturnCode; got != want {
 			t.Errorf("%s = %v, want %v", body, got, want)
 		}
 	}
-	f(`{"return_code":0,"output":"x"}`, 200, alf.OK)
-	f(`{"return_code":2,"output":"x"}`, 200, alf.Critical)
-	f(`{"return_code":127,"output":"x"}`, 200, alf.Unknown)
-	f(`{"status":"CRITICAL","return_code":2,"output":"x"}`, 200, alf.Critical)
-	f(`{"status":"unknown","output":""}`, 200, alf.Unknown)
+	f(`{"return_code":0,"output":"x"}`, 200, 0)
+	f(`{"return_code":2,"output":"x"}`, 200, 2)
+	f(`{"return_code":127,"output":"x"}`, 200, 127)
+	f(`{"status":"CRITICAL","return_code":2,"output":"x"}`, 200, 2)
+	f(`{"status":"unknown","output":""}`, 200, 3)
 	f(`{"status":"OK","return_code":2,"output":"x"}`, 400, 0)
 	f(`{"status":"fine","return_code":0,"output":"x"}`, 400, 0)
 	f(`{"status":"fine","output":"x"}`, 400, 0)

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +36,9 @@ type Checker struct {
 	o     Options
 	stats counters
 
-	start    *alf.Inventory
+	mu        sync.Mutex // one reload at a time
+	inventory *alf.Inventory
+
 	commands chan order
 	reloads  chan reload
 	done     chan finished
@@ -57,17 +61,18 @@ func New(o Options, inventory *alf.Inventory) *Checker {
 		o.Drain = 500 * time.Millisecond
 	}
 	return &Checker{
-		o:        o,
-		start:    inventory,
-		commands: make(chan order),
-		reloads:  make(chan reload),
-		done:     make(chan finished),
-		ended:    make(chan struct{}),
+		o:         o,
+		inventory: inventory,
+		commands:  make(chan order),
+		reloads:   make(chan reload),
+		done:      make(chan finished),
+		ended:     make(chan struct{}),
 	}
 }
 
 type order struct {
 	command alf.Command
+	result  *alf.Result   // of alf.Submit, without a status yet
 	reply   chan<- answer // room for one
 }
 
@@ -78,6 +83,7 @@ type answer struct {
 
 type reload struct {
 	inventory *alf.Inventory
+	kept      []bool      // of its services: which are as they were
 	reply     chan<- Diff // room for one
 }
 
@@ -85,14 +91,22 @@ type reload struct {
 var (
 	ErrUnknownKey = errors.New("is not configured")
 	ErrStopped    = errors.New("the checker has stopped")
+	ErrBusy       = errors.New("the checker does not answer")
+	ErrFull       = errors.New("too many results wait for the record")
 )
 
 // Submit hands a command to the loop. It returns when the command is carried
 // out and what it wrote is durable: the ID of that event, 0 if there is none.
-// It must not be called before Run. Calls may overlap.
+// If ctx ends before that, the error is ctx's, and the command is carried out
+// all the same; after any other error it is not. Submit must not be called
+// before Run. Calls may overlap.
 func (c *Checker) Submit(ctx context.Context, command alf.Command) (alf.ID, error) {
 	reply := make(chan answer, 1)
-	a, err := ask(ctx, c, c.commands, order{command, reply}, reply)
+	o := order{command: command, reply: reply}
+	if command.Verb == alf.Submit {
+		o.result = passive(command)
+	}
+	a, err := ask(ctx, c, c.commands, o, reply)
 	if err != nil {
 		return 0, fmt.Errorf("submit for %s: %w", command.Key, err)
 	}
@@ -100,13 +114,18 @@ func (c *Checker) Submit(ctx context.Context, command alf.Command) (alf.ID, erro
 }
 
 // Reload makes the loop go on with another inventory. Schedules and states of
-// what stays are kept. It must not be called before Run.
+// what stays are kept. ctx should not end with the wish of a caller: once the
+// loop has the inventory, it goes on with it. Reload must not be called before
+// Run. Calls may overlap.
 func (c *Checker) Reload(ctx context.Context, inventory *alf.Inventory) (Diff, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	reply := make(chan Diff, 1)
-	d, err := ask(ctx, c, c.reloads, reload{inventory, reply}, reply)
+	d, err := ask(ctx, c, c.reloads, reload{inventory, same(c.inventory, inventory), reply}, reply)
 	if err != nil {
 		return Diff{}, fmt.Errorf("reload: %w", err)
 	}
+	c.inventory = inventory
 	return d, nil
 }
 
@@ -117,7 +136,7 @@ func ask[Q, A any](ctx context.Context, c *Checker, to chan<- Q, question Q, rep
 	case <-c.ended:
 		return none, ErrStopped
 	case <-ctx.Done():
-		return none, ctx.Err()
+		return none, ErrBusy
 	}
 	select {
 	case a := <-reply:
@@ -132,6 +151,26 @@ func ask[Q, A any](ctx context.Context, c *Checker, to chan<- Q, question Q, rep
 	case <-ctx.Done():
 		return none, ctx.Err()
 	}
+}
+
+// same says which services of next are as they were in prev. Hosts are compared
+// once each, and not again with each of their services.
+func same(prev, next *alf.Inventory) []bool {
+	hosts := make(map[*alf.Host]bool, len(next.Hosts()))
+	for _, h := range next.Hosts() {
+		hosts[h] = reflect.DeepEqual(prev.Host(h.Name), h)
+	}
+	kept := make([]bool, len(next.Services()))
+	for i, s := range next.Services() {
+		was := prev.Service(s.Key)
+		if was == nil || !hosts[s.Host] || s.On != nil && !hosts[s.On] || spot(was) != spot(s) {
+			continue
+		}
+		now, then := *s, *was
+		now.Host, now.On, then.Host, then.On = nil, nil, nil, nil
+		kept[i] = reflect.DeepEqual(now, then)
+	}
+	return kept
 }
 
 // Ready returns nil while results are being recorded, else why they are not.

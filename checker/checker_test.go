@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -297,6 +298,28 @@ func TestBounds(t *testing.T) {
 	})
 }
 
+// TestLocalBounds: slow local checks of one host hold up those of no other.
+func TestLocalBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		run := answering(func(ctx context.Context, e alf.Execution) (alf.Exit, error) {
+			time.Sleep(30 * time.Second)
+			return alf.Exit{}, nil
+		})
+		var all []*alf.Service
+		for h := range 50 {
+			s := service(host(fmt.Sprint("h", h)), "http")
+			s.On = nil
+			all = append(all, s)
+		}
+		b := start(t, checker.Options{Runner: run, MaxPerHost: 2}, all...)
+		time.Sleep(90 * time.Second)
+		if b.Stats().Waiting != 0 || run.most["all"] < 20 {
+			t.Errorf("%d ran at a time and %d wait, want none to wait for another host's", run.most["all"], b.Stats().Waiting)
+		}
+		b.stop()
+	})
+}
+
 // TestNoOverlap: a check that takes longer than its interval skips slots.
 func TestNoOverlap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -370,6 +393,32 @@ func TestHowResultsAreRead(t *testing.T) {
 	f("transport", fails(alf.CauseTransport, "half"), nil, want{alf.Unknown, alf.CauseTransport, "no route"})
 	f("config", answering(func(context.Context, alf.Execution) (alf.Exit, error) { return alf.Exit{}, errors.New("odd") }), nil,
 		want{alf.Unknown, alf.CauseConfig, "odd"})
+}
+
+// TestOutputIsBounded: also where it is copied by io.Copy, as os/exec does.
+func TestOutputIsBounded(t *testing.T) {
+	run := answering(func(_ context.Context, e alf.Execution) (alf.Exit, error) {
+		if _, ok := e.Stdout.(io.ReaderFrom); ok {
+			t.Error("the taker of the output has a ReadFrom, which io.Copy would use")
+		}
+		_, err := io.Copy(e.Stdout, io.LimitReader(endless{}, 10<<20))
+		return alf.Exit{}, err
+	})
+	s := service(host("web1"), "load")
+	s.MaxOutput = 1000
+	r, err := checker.Run(t.Context(), run, s, time.Time{})
+	if kept := len(r.Output) + len(r.LongOutput); err != nil || kept > 2000 || r.Cut < 10<<20-10_000 {
+		t.Errorf("kept %d and cut %d of 10 MiB, %v", kept, r.Cut, err)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
 }
 
 func TestRunKeepsStderrAndCountsWhatIsCut(t *testing.T) {
@@ -463,19 +512,28 @@ func TestSubmit(t *testing.T) {
 		if e := b.head(s.Key); e != nil {
 			t.Errorf("a passive service was run: %+v", e)
 		}
-		r := &alf.Result{Status: alf.Warning, Source: alf.Passive, Output: "slow", Start: time.Now(), End: time.Now()}
-		id, err := b.Submit(t.Context(), alf.Command{Verb: alf.Submit, Key: s.Key, Time: time.Now(), Result: r})
+		slow := alf.Command{Verb: alf.Submit, Key: s.Key, Time: time.Now(), ReturnCode: 1, Output: "slow|took=9s"}
+		id, err := b.Submit(t.Context(), slow)
 		if err != nil || id == 0 {
 			t.Fatalf("Submit = %d, %v", id, err)
 		}
-		if e := b.head(s.Key); e.ID != id || e.State.Status != alf.Warning || e.State.Type != alf.Hard {
-			t.Errorf("head %+v", e)
+		if e := b.head(s.Key); e.ID != id || e.State.Status != alf.Warning || e.State.Type != alf.Hard ||
+			e.Result.Output != "slow" || e.Result.PerfdataText != "took=9s" || e.Result.Source != alf.Passive {
+			t.Errorf("head %+v, %+v", e, e.Result)
+		}
+		for code, want := range map[int]string{0: "(No output returned from plugin)", 7: "(Return code of 7 is out of bounds)"} {
+			if _, err := b.Submit(t.Context(), alf.Command{Verb: alf.Submit, Key: s.Key, Time: time.Now(), ReturnCode: code}); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.head(s.Key).Result.Output; got != want {
+				t.Errorf("code %d: output %q, want %q", code, got, want)
+			}
 		}
 		_, err = b.Submit(t.Context(), alf.Command{Verb: alf.Recheck, Key: s.Key})
 		if err == nil {
 			t.Error("a recheck of a passive service went through")
 		}
-		_, err = b.Submit(t.Context(), alf.Command{Verb: alf.Submit, Key: alf.Key{Host: "nobody"}, Result: r})
+		_, err = b.Submit(t.Context(), alf.Command{Verb: alf.Submit, Key: alf.Key{Host: "nobody"}})
 		if !errors.Is(err, checker.ErrUnknownKey) {
 			t.Errorf("Submit for nobody = %v", err)
 		}
@@ -613,6 +671,43 @@ func TestRecordFails(t *testing.T) {
 		}
 		if n := len(b.last(s.Key)); n < before+10 {
 			t.Errorf("%d results, want the %d that had waited, too", n, before+10)
+		}
+	})
+}
+
+// TestFullQueue: when as many results wait as Alf will hold, no check starts any
+// more and none is taken from others.
+func TestFullQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		record := memory.New(memory.Options{})
+		disk := &broken{Recorder: record, err: errors.New("no space left on device")}
+		var all []*alf.Service
+		for i := range 200 {
+			s := service(host(fmt.Sprint("h", i)), "load")
+			s.Interval = time.Second
+			all = append(all, s)
+		}
+		b := start(t, checker.Options{Runner: says(0, "OK"), Record: disk}, all...)
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		full := b.Stats()
+		if full.Queued < 20_000 || full.Queued > 20_300 {
+			t.Errorf("%d results wait, want about 20,000", full.Queued)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if now := b.Stats(); now.Started != full.Started {
+			t.Errorf("%d checks were started though the queue is full", now.Started-full.Started)
+		}
+		_, err := b.Submit(t.Context(), alf.Command{Verb: alf.Submit, Key: all[0].Key, Time: time.Now()})
+		if !errors.Is(err, checker.ErrFull) {
+			t.Errorf("Submit = %v, want ErrFull", err)
+		}
+		disk.set(nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if now := b.Stats(); now.Queued != 0 || now.Started == full.Started {
+			t.Errorf("once the record works: %+v", now)
 		}
 	})
 }

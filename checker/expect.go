@@ -15,7 +15,7 @@ func read(r *alf.Result, stdout *clip) {
 	kept := stdout.String()
 	kept = kept[:min(len(kept), stdout.limit)]
 	text := strings.ToValidUTF8(kept, "\uFFFD")
-	r.Cut, r.Repaired = stdout.cut+stdout.Len()-len(kept), text != kept
+	r.Cut, r.Repaired = stdout.cut+stdout.kept.Len()-len(kept), text != kept
 	first, rest, _ := strings.Cut(strings.TrimSpace(text), "\n")
 	r.Output, r.LongOutput = strings.TrimSpace(first), rest
 	if r.Cut > 0 {

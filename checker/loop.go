@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"reflect"
 	"time"
 
 	"alf"
@@ -34,10 +33,17 @@ type item struct {
 	gone    bool      // left the configuration while it was busy
 }
 
-// place is where plugins run: a host, or beside Alf.
+// place is where plugins run, with a bound of its own.
 type place struct {
 	running int
 	waiting []*item
+	stalled bool // what waits could not start though there is room here
+}
+
+// spotKey names a place: a host, or Alf's own machine on behalf of a host.
+type spotKey struct {
+	host  alf.HostName
+	local bool
 }
 
 // loop is the goroutine that owns the schedule and the states.
@@ -45,15 +51,16 @@ type loop struct {
 	*Checker
 	items   map[alf.Key]*item
 	agenda  agenda
-	places  map[alf.HostName]*place
+	places  map[spotKey]*place
+	stalled []*place
 	running int
 
-	queue   []*alf.Event    // judged, not yet durable
-	replies []waiting       // who waits for events in the queue
-	retry   time.Duration   // the pause before the next try; 0: the record works
-	next    time.Time       // of that try
-	cancel  func()          // ends the running checks
-	ctx     context.Context // of the running checks
+	queue   []*alf.Event     // judged, not yet durable
+	replies []waiting        // who waits for events in the queue
+	retry   time.Duration    // the pause before the next try; 0: the record works
+	next    time.Time        // of that try
+	launch  func(*item, job) // runs a check in a goroutine of its own
+	cancel  func()           // ends the running checks
 	timer   *time.Timer
 }
 
@@ -75,10 +82,20 @@ func (c *Checker) Run(ctx context.Context) error {
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	l := &loop{
-		Checker: c, ctx: run, cancel: cancel,
+		Checker: c, cancel: cancel,
 		items:  make(map[alf.Key]*item),
-		places: make(map[alf.HostName]*place),
+		places: make(map[spotKey]*place),
 		timer:  time.NewTimer(time.Hour),
+	}
+	l.launch = func(it *item, j job) {
+		go func() {
+			// It ends when the runner has returned and the loop has taken the result.
+			result, err := j.run(run, c.o.Runner)
+			if err != nil {
+				result = nil
+			}
+			c.done <- finished{it, result}
+		}()
 	}
 	defer l.timer.Stop()
 	if err := l.restore(ctx); err != nil {
@@ -102,7 +119,7 @@ func (l *loop) wait(ctx context.Context) {
 	case o := <-l.commands:
 		l.obey(o)
 	case r := <-l.reloads:
-		r.reply <- l.reload(r.inventory)
+		r.reply <- l.reload(r)
 	case f := <-l.done:
 		l.finish(f)
 		l.finishReady()
@@ -130,7 +147,7 @@ func (l *loop) restore(ctx context.Context) error {
 		heads[e.Key] = e
 	}
 	now := time.Now()
-	for _, s := range l.start.Services() {
+	for _, s := range l.inventory.Services() {
 		it := l.add(s)
 		if e := heads[s.Key]; e != nil {
 			it.state, it.result = e.State, e.Result
@@ -180,8 +197,14 @@ func (l *loop) free() bool {
 	return l.running < l.o.MaxConcurrent && len(l.queue) < maxQueued
 }
 
-// begin starts what is due, as far as the bounds allow.
+// begin starts what is due, as far as the bounds allow; first what had to wait.
 func (l *loop) begin() {
+	for len(l.stalled) > 0 && l.free() {
+		p := l.stalled[0]
+		l.stalled = l.stalled[1:]
+		p.stalled = false
+		l.resume(p)
+	}
 	now := time.Now()
 	for l.free() {
 		it := l.agenda.next()
@@ -200,26 +223,26 @@ func (l *loop) begin() {
 	}
 }
 
-// spot names where the plugin of s runs; "" is beside Alf.
-func spot(s *alf.Service) alf.HostName {
+// spot names where the plugin of s runs. Those beside Alf are counted for the
+// host that they are about, so that a slow one holds up no other.
+func spot(s *alf.Service) spotKey {
 	if s.On == nil {
-		return ""
+		return spotKey{s.Key.Host, true}
 	}
-	return s.On.Name
+	return spotKey{s.On.Name, false}
 }
 
 func (l *loop) place(it *item) *place {
-	name := spot(it.service)
-	p := l.places[name]
+	at := spot(it.service)
+	p := l.places[at]
 	if p == nil {
 		p = &place{}
-		l.places[name] = p
+		l.places[at] = p
 	}
 	return p
 }
 
-// run starts the goroutine of one check. It ends when the runner has returned
-// and the loop has taken the result.
+// run starts a check at p.
 func (l *loop) run(p *place, it *item) {
 	p.running++
 	l.running++
@@ -229,14 +252,7 @@ func (l *loop) run(p *place, it *item) {
 	if host := l.items[alf.Key{Host: it.service.Key.Host}]; host != nil {
 		m.host = host.state
 	}
-	service, due := it.service, it.started
-	go func() {
-		r, err := run(l.ctx, l.o.Runner, service, m, due)
-		if err != nil {
-			r = nil
-		}
-		l.done <- finished{it, r}
-	}()
+	l.launch(it, job{it.service, it.started, m})
 }
 
 // finish judges a result and says when the service is due again.
@@ -265,18 +281,27 @@ func (l *loop) leave(it *item) {
 	p := l.place(it)
 	p.running--
 	l.resume(p)
+	if p.running == 0 && len(p.waiting) == 0 {
+		delete(l.places, spot(it.service))
+	}
 }
 
 // resume starts what waits for a place, as far as the bounds allow.
 func (l *loop) resume(p *place) {
-	for len(p.waiting) > 0 && p.running < l.o.MaxPerHost && l.free() {
+	for len(p.waiting) > 0 && p.running < l.o.MaxPerHost {
+		if !l.free() {
+			if !p.stalled {
+				p.stalled = true
+				l.stalled = append(l.stalled, p)
+			}
+			return
+		}
 		next := p.waiting[0]
 		p.waiting = p.waiting[1:]
 		l.stats.waiting.Add(-1)
-		if next.gone {
-			continue
+		if !next.gone {
+			l.run(p, next)
 		}
-		l.run(p, next)
 	}
 }
 
@@ -285,7 +310,7 @@ func (l *loop) judge(it *item, r *alf.Result, now time.Time) alf.Change {
 	prev := it.state
 	next, change := state.Next(it.service, prev, r, state.Around{Now: now})
 	it.state, it.result = next, r
-	if change != 0 || l.o.Log.Enabled(l.ctx, slog.LevelDebug) {
+	if change != 0 || l.o.Log.Enabled(context.Background(), slog.LevelDebug) {
 		l.log(it, prev, change)
 	}
 	return change
@@ -313,7 +338,7 @@ func (l *loop) log(it *item, prev alf.State, change alf.Change) {
 		attrs = append(attrs, slog.String("status", it.service.Key.StatusName(st.Status)), slog.String("type", st.Type.String()),
 			slog.Int("attempt", st.Attempt), slog.Duration("took", it.result.Duration()), slog.String("output", it.result.Output))
 	}
-	l.o.Log.LogAttrs(l.ctx, level, text, attrs...)
+	l.o.Log.LogAttrs(context.Background(), level, text, attrs...)
 }
 
 // obey carries out a command. The reply comes when what it wrote is durable.
@@ -327,8 +352,12 @@ func (l *loop) obey(o order) {
 	case alf.Recheck:
 		o.reply <- answer{err: l.recheck(it)}
 	case alf.Submit:
-		Limit(o.command.Result, it.service.Thresholds)
-		change := l.judge(it, o.command.Result, o.command.Time)
+		if len(l.queue) >= maxQueued {
+			o.reply <- answer{err: fmt.Errorf("%q: %w", o.command.Key, ErrFull)}
+			return
+		}
+		conclude(o.result, it.service, o.command.Output)
+		change := l.judge(it, o.result, o.command.Time)
 		if !it.busy {
 			l.agenda.set(it, nextDue(it.service, it.state, o.command.Time))
 		}
@@ -351,17 +380,17 @@ func (l *loop) recheck(it *item) error {
 }
 
 // reload goes over to another inventory.
-func (l *loop) reload(v *alf.Inventory) Diff {
+func (l *loop) reload(r reload) Diff {
 	now := time.Now()
 	var d Diff
-	for _, s := range v.Services() {
+	for i, s := range r.inventory.Services() {
 		it := l.items[s.Key]
 		switch {
 		case it == nil:
 			d.Added++
 			it = l.add(s)
 			l.agenda.set(it, firstDue(s, it.state, now))
-		case reflect.DeepEqual(it.service, s):
+		case r.kept[i]:
 			d.Kept++
 			it.service = s
 		default:
@@ -370,7 +399,7 @@ func (l *loop) reload(v *alf.Inventory) Diff {
 		}
 	}
 	for key, it := range l.items {
-		if v.Service(key) == nil {
+		if r.inventory.Service(key) == nil {
 			d.Removed++
 			l.remove(it, now)
 		}
@@ -435,9 +464,6 @@ func (l *loop) flush(ctx context.Context) {
 	if l.retry > 0 {
 		l.retry = 0
 		l.failure.Store(nil)
-		for _, p := range l.places {
-			l.resume(p)
-		}
 		l.o.Log.Info("results are recorded again")
 	}
 }

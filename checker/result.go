@@ -21,19 +21,32 @@ const (
 // Run runs a service's check once, as the loop does, and returns what came of
 // it. The error is ctx's, if that ended first: then there is no result.
 func Run(ctx context.Context, runner alf.Runner, s *alf.Service, due time.Time) (*alf.Result, error) {
-	return run(ctx, runner, s, moment{key: s.Key, max: s.MaxAttempts, now: time.Now()}, due)
+	return job{s, due, moment{key: s.Key, max: s.MaxAttempts, now: time.Now()}}.run(ctx, runner)
 }
 
-func run(ctx context.Context, runner alf.Runner, s *alf.Service, m moment, due time.Time) (*alf.Result, error) {
-	limit := s.MaxOutput
-	if limit <= 0 {
-		limit = defaultOutput
+// job is one run of a check.
+type job struct {
+	service *alf.Service
+	due     time.Time
+	moment  moment
+}
+
+// giveUp is what a check may take besides its timeout: for queues, for making
+// the connection, for ending what has timed out. A runner keeps to less.
+const giveUp = 3 * time.Minute
+
+func (j job) run(ctx context.Context, runner alf.Runner) (*alf.Result, error) {
+	s := j.service
+	stdout, stderr := &clip{limit: s.MaxOutput}, &clip{limit: maxStderr}
+	if s.MaxOutput <= 0 {
+		stdout.limit = defaultOutput
 	}
-	stdout, stderr := &clip{limit: limit}, &clip{limit: maxStderr}
-	e, command := execution(s, m)
+	e, command := execution(s, j.moment)
 	e.Stdout, e.Stderr = stdout, stderr
 	before := time.Now()
-	exit, err := runner.Run(ctx, e)
+	bounded, cancel := context.WithTimeout(ctx, s.Timeout+giveUp)
+	defer cancel()
+	exit, err := runner.Run(bounded, e)
 	if err != nil && ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -44,7 +57,7 @@ func run(ctx context.Context, runner alf.Runner, s *alf.Service, m moment, due t
 		exit.End = time.Now()
 	}
 	r := &alf.Result{
-		Due: due, Start: exit.Start, End: exit.End,
+		Due: j.due, Start: exit.Start, End: exit.End,
 		Command: command, Metric: s.Metric, ReturnCode: -1,
 		Stderr: strings.ToValidUTF8(stderr.String(), "\uFFFD"),
 	}
@@ -98,26 +111,43 @@ func word(s string) string {
 // answered fills r from a plugin that ended by itself.
 func answered(r *alf.Result, s *alf.Service, stdout *clip, exit alf.Exit) {
 	r.ReturnCode, r.Signal = exit.Code, exit.Signal
+	if exit.Signal != "" {
+		r.ReturnCode = -1
+	}
 	if s.Expect != nil && s.Thresholds == nil {
 		read(r, stdout)
 	} else {
 		parse(r, stdout)
 	}
+	conclude(r, s, stdout.String())
+}
+
+// passive returns what was submitted, without a status yet.
+func passive(c alf.Command) *alf.Result {
+	stdout := &clip{limit: defaultOutput}
+	stdout.Write([]byte(c.Output))
+	r := &alf.Result{Source: alf.Passive, ReturnCode: c.ReturnCode, Start: c.Time, End: c.Time}
+	parse(r, stdout)
+	return r
+}
+
+// conclude gives r, which holds return code and output, its status (RULES 5).
+func conclude(r *alf.Result, s *alf.Service, stdout string) {
+	r.Metric = s.Metric
 	switch {
 	case s.Expect != nil:
-		expected(r, s.Expect, stdout.String())
-	case exit.Signal != "":
+		expected(r, s.Expect, stdout)
+	case r.Signal != "":
 		r.Status = alf.Unknown
-		r.Output = join("(Plugin was killed by signal "+exit.Signal+")", r.Output, r.Stderr)
-		r.ReturnCode = -1
-	case exit.Code >= 0 && exit.Code <= 3:
-		r.Status = alf.Status(exit.Code)
+		r.Output = join("(Plugin was killed by signal "+r.Signal+")", r.Output, r.Stderr)
+	case r.ReturnCode >= 0 && r.ReturnCode <= 3:
+		r.Status = alf.Status(r.ReturnCode)
 		r.Output = spoken(r.Output, r.Stderr)
 	default:
 		r.Status = s.BadExitStatus
-		r.Output = join(outOfBounds(exit.Code), r.Output, r.Stderr)
+		r.Output = join(outOfBounds(r.ReturnCode), r.Output, r.Stderr)
 	}
-	Limit(r, s.Thresholds)
+	limit(r, s.Thresholds)
 }
 
 // spoken returns the output, or what Nagios says when there is none (RULES 5).
@@ -187,7 +217,7 @@ func failed(r *alf.Result, s *alf.Service, stdout *clip, err error) {
 	r.Cause = why.Cause
 	if why.Cause == alf.CauseTimeout {
 		parse(r, stdout)
-		said := fmt.Sprintf("(Service check timed out after %s)", s.Timeout)
+		said := fmt.Sprintf("(%s check timed out after %s)", kind(s), s.Timeout)
 		r.Status, r.Output = s.TimeoutStatus, strings.TrimSpace(said+" "+r.Output)
 		return
 	}
@@ -195,6 +225,13 @@ func failed(r *alf.Result, s *alf.Service, stdout *clip, err error) {
 	if s.Key.IsHost() {
 		r.Status = alf.Critical
 	}
+}
+
+func kind(s *alf.Service) string {
+	if s.Key.IsHost() {
+		return "Host"
+	}
+	return "Service"
 }
 
 // linkUp fills r for a host whose link answered.
@@ -207,10 +244,11 @@ func linkUp(r *alf.Result) {
 }
 
 // clip keeps the first bytes that are written to it, a little more than limit,
-// so that perfdata.Split finds a good place to cut, and counts the others.
+// so that perfdata.Split finds a good place to cut, and counts the others. It
+// has no ReadFrom, which would go round Write.
 type clip struct {
-	bytes.Buffer
 	limit int
+	kept  bytes.Buffer
 	cut   int
 }
 
@@ -218,9 +256,12 @@ const clipSlack = 4 << 10
 
 // Write never fails.
 func (c *clip) Write(p []byte) (int, error) {
-	room := max(c.limit+clipSlack-c.Len(), 0)
+	room := max(c.limit+clipSlack-c.kept.Len(), 0)
 	keep := p[:min(room, len(p))]
 	c.cut += len(p) - len(keep)
-	c.Buffer.Write(keep)
+	c.kept.Write(keep)
 	return len(p), nil
 }
+
+// String returns what was kept.
+func (c *clip) String() string { return c.kept.String() }

@@ -8,14 +8,14 @@ import (
 	"alf/perfdata"
 )
 
-// Limit judges r by thresholds, besides the plugin: the worse of both is the
+// limit judges r by thresholds, besides the plugin: the worse of both is the
 // status, and the output says why. The items are given the ranges that they
 // were judged by. It changes r, which must not be part of an Event yet.
 //
 // A plugin that wrote no perfdata may have written nothing but numbers: they
 // are taken as such. A label that is named and was not measured is UNKNOWN; a
 // pattern may match nothing.
-func Limit(r *alf.Result, thresholds []alf.Threshold) {
+func limit(r *alf.Result, thresholds []alf.Threshold) {
 	if len(thresholds) == 0 || !r.Cause.Judges() || r.Cause == alf.CauseTimeout {
 		return
 	}
@@ -67,8 +67,8 @@ func worse(r *alf.Result, d *perfdata.Datum, t alf.Threshold, why []string) []st
 	if t.Crit.Set {
 		d.Crit = t.Crit
 	}
-	tell := func(status alf.Status, limit perfdata.Range) []string {
-		return worsen(r, status, fmt.Sprintf("%s: %s is %s, threshold %s%s", status, d.Label, said, limit, t.Unit), why)
+	tell := func(status alf.Status, bound perfdata.Range) []string {
+		return worsen(r, status, fmt.Sprintf("%s: %s is %s, threshold %s%s", status, d.Label, said, bound, t.Unit), why)
 	}
 	switch {
 	case !d.Value.Set:

@@ -109,7 +109,7 @@ func TestOrders(t *testing.T) {
 	}
 	if err := c.Submit(t.Context(), odd, wire.Submission{Status: "OK", Output: "fine | a=1"}); err != nil {
 		t.Error(err)
-	} else if o := <-orders; o.Verb != alf.Submit || o.Key != odd || o.Result.Output != "fine" || o.Result.Perfdata[0].Label != "a" {
+	} else if o := <-orders; o.Verb != alf.Submit || o.Key != odd || o.ReturnCode != 0 || o.Output != "fine | a=1" {
 		t.Errorf("ordered %+v, want the result", o)
 	}
 }

@@ -28,6 +28,7 @@ type check struct {
 	dir      opt[template]
 	metric   opt[string]
 	notesURL opt[template]
+	volatile opt[bool]
 
 	thresholds []alf.Threshold
 	expect     expect
@@ -71,8 +72,9 @@ func (c *check) keys(l *loader) keys {
 		"metric":    set(&c.metric, word),
 		"notes_url": set(&c.notesURL, readLine),
 
-		"thresholds": readThresholds(&c.thresholds),
-		"expect":     c.expect.read,
+		"is_volatile": set(&c.volatile, boolean),
+		"thresholds":  readThresholds(&c.thresholds),
+		"expect":      c.expect.read,
 	})
 	return k
 }

@@ -24,7 +24,7 @@ var defaultDaemon = Daemon{
 	LogFormat:           "text",
 	MaxConcurrentChecks: 256,
 	MaxChecksPerHost:    5,
-	History:             100,
+	History:             20,
 }
 
 // Rooms returns the parts of Alf that log, each of which may have a level of its

@@ -236,6 +236,7 @@ func (r *resolver) prepare(c *check) {
 		Metric:  c.label(),
 		Where:   c.at,
 
+		Volatile:   c.volatile.v,
 		Thresholds: c.thresholds,
 		Expect:     c.expect.made(),
 	}

@@ -173,6 +173,9 @@ func (p printer) service(s *alf.Service) {
 	p.set("max_output", s.MaxOutput)
 	p.set("metric", s.Metric)
 	p.optional("notes_url", s.NotesURL)
+	if s.Volatile {
+		p.set("is_volatile", true)
+	}
 	p.judging(s)
 	if len(s.Env) > 0 {
 		p.table("service", s.Key.String(), "env")

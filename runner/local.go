@@ -87,9 +87,12 @@ func (l *local) run(ctx context.Context, e alf.Execution) (alf.Exit, error) {
 	if len(argv) == 0 {
 		return alf.Exit{}, &alf.RunError{Cause: alf.CauseConfig, Err: errors.New("there is nothing to run")}
 	}
+	if err := enterable(e.Dir); err != nil {
+		return alf.Exit{}, &alf.RunError{Cause: alf.CauseConfig, Phase: "dir", Err: err}
+	}
 	file, err := l.find(argv[0], e.Path)
 	if err != nil {
-		return notRun(e, err), nil
+		return notRun(e, err)
 	}
 	limited, cancel := ctx, context.CancelFunc(func() {})
 	if e.Limit > 0 {
@@ -123,7 +126,7 @@ func (l *local) wait(ctx, limited context.Context, c *exec.Cmd, e alf.Execution)
 	}
 	exit := alf.Exit{Start: time.Now()}
 	if err := c.Start(); err != nil {
-		return notRun(e, err), nil
+		return notRun(e, err)
 	}
 	err := c.Wait()
 	exit.End = time.Now()
@@ -176,17 +179,35 @@ func executable(file string) error {
 	return err
 }
 
-// notRun answers as a shell does that finds nothing to run.
-func notRun(e alf.Execution, err error) alf.Exit {
+// enterable reports why a plugin could not run in dir.
+func enterable(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s: %w", dir, syscall.ENOTDIR)
+	}
+	return err
+}
+
+// notRun answers as a shell does if the file is what cannot be run. If Alf
+// lacks what it takes to start any, that says nothing about the service.
+func notRun(e alf.Execution, err error) (alf.Exit, error) {
+	now := time.Now()
+	exit := alf.Exit{Start: now, End: now}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		exit.Code = codeNotFound
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ENOEXEC):
+		exit.Code = codeNotExecutable
+	default:
+		return alf.Exit{}, &alf.RunError{Cause: alf.CauseConfig, Phase: "start", Err: fmt.Errorf("cannot start a process: %w", err)}
+	}
 	if e.Stderr != nil {
 		fmt.Fprintln(e.Stderr, err)
 	}
-	now := time.Now()
-	exit := alf.Exit{Code: codeNotExecutable, Start: now, End: now}
-	if errors.Is(err, fs.ErrNotExist) {
-		exit.Code = codeNotFound
-	}
-	return exit
+	return exit, nil
 }
 
 // signalName returns the name of s without SIG, as SSH has it (RFC 4254, 6.10).

@@ -91,7 +91,7 @@ func TestLocal(t *testing.T) {
 	if o := run(t.Context(), r, alf.Execution{Argv: []string{"sh", "-c", "kill -SEGV $$"}}); o.err != nil || o.Signal != "SEGV" {
 		t.Errorf("a signal: %+v", o)
 	}
-	for _, e := range []alf.Execution{{Script: "check_nothing"}, {}} {
+	for _, e := range []alf.Execution{{Script: "check_nothing"}, {}, {Argv: []string{"true"}, Dir: "/nowhere"}, {Argv: []string{"true"}, Dir: "/etc/passwd"}} {
 		if o := run(t.Context(), r, e); o.cause != alf.CauseConfig {
 			t.Errorf("%+v: %v, want cause config", e, o.err)
 		}

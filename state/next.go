@@ -12,9 +12,9 @@ type Around struct {
 }
 
 // Next returns the state that r leads to from prev, and what is new in it. It
-// follows Nagios (RULES R1 to R8, for hosts H1 and H4) in whether a state is
-// SOFT or HARD and in the attempts; a result that does not judge only marks the
-// state stale (RULES T1).
+// follows Nagios (RULES R1 to R9, for hosts H1) in whether a state is SOFT or
+// HARD and in the attempts; a result that does not judge only marks the state
+// stale (RULES T1).
 func Next(s *alf.Service, prev alf.State, r *alf.Result, around Around) (alf.State, alf.Change) {
 	if !Judges(s, r) {
 		return stale(prev, r, around.Now)
@@ -29,7 +29,11 @@ func Next(s *alf.Service, prev alf.State, r *alf.Result, around Around) (alf.Sta
 	} else {
 		next.Type, next.Attempt = problem(s, prev)
 	}
-	return settle(prev, next, around.Now)
+	next, change := settle(prev, next, around.Now)
+	if s.Volatile && next.Problem() {
+		change |= alf.ChangeHard
+	}
+	return next, change
 }
 
 // Judges reports whether r says anything about s. Besides a plugin's answer, a

@@ -59,6 +59,23 @@ func TestServiceVectors(t *testing.T) {
 	f(1, "W C", "C", "H", 1, true)        // R5
 }
 
+// TestVolatile is RULES R9: every hard problem is news, but no recovery is.
+func TestVolatile(t *testing.T) {
+	f := func(results string, want bool) {
+		t.Helper()
+		s := service(3)
+		s.Volatile = true
+		if _, change := judge(s, results); change.Has(alf.ChangeHard) != want {
+			t.Errorf("%s: change %v, want hard %v", results, change, want)
+		}
+	}
+	f("CC", false)
+	f("CCC", true)
+	f("CCCC", true)
+	f("CCCCO", true)
+	f("CCCCOO", false)
+}
+
 func TestHostStates(t *testing.T) {
 	f := func(results, want string, kind alf.StateType, attempt int) {
 		t.Helper()

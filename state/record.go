@@ -39,17 +39,19 @@ const (
 	Oldest              // with the oldest event that is kept
 )
 
-// Handler takes events in the order of the journal. If it returns an error, the
-// same events come again.
+// Handler takes events in the order of the journal, all of them or none. It must
+// not change them.
 type Handler func(ctx context.Context, events []*alf.Event) error
 
 // Feed hands events on. Calls may overlap; those of one handler never do.
 type Feed interface {
 	// Follow hands all events after the given one to h until ctx ends or h
-	// returns an error. It keeps no place.
+	// returns an error, which it returns. It keeps no place.
 	Follow(ctx context.Context, after alf.ID, h Handler) error
 	// Consume hands events to h, going on where the consumer of that name
-	// stopped; a new name starts at from. It returns when ctx ends.
+	// stopped; a new name starts at from. It returns when ctx ends, or the first
+	// error of h: then its place is before the events that h did not take, which
+	// the next call hands on again.
 	Consume(ctx context.Context, name string, from Start, h Handler) error
 	// Places returns the places of all consumers by name.
 	Places(ctx context.Context) ([]Place, error)

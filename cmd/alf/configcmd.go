@@ -26,7 +26,9 @@ func newConfigCheck(o *options) *cobra.Command {
 		Long: `Read the configuration and say, a line each, all that is wrong with it. Nothing is
 connected to. The exit code is 1 if the daemon would not start with it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := config.Load(o.fileOr(args), o.loadOptions(noSecrets))
+			options := loadOptions()
+			options.NoSecrets = noSecrets
+			c, err := config.Load(o.fileOr(args), options)
 			if err != nil {
 				return err
 			}
@@ -47,7 +49,9 @@ func newConfigShow(o *options) *cobra.Command {
 		Long: `Print the configuration that applies, every default and group resolved: all of it,
 that of a host, or that of a service. Secrets are shown as <secret>.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := config.Load(o.config, o.loadOptions(true))
+			options := loadOptions()
+			options.NoSecrets = true
+			c, err := config.Load(o.config, options)
 			if err != nil {
 				return err
 			}
@@ -62,10 +66,4 @@ func (o *options) fileOr(args []string) string {
 		return args[0]
 	}
 	return o.config
-}
-
-func (o *options) loadOptions(noSecrets bool) config.Options {
-	c := loadOptions()
-	c.NoSecrets = noSecrets
-	return c
 }

@@ -35,7 +35,15 @@ and the status over HTTP. Nothing is installed, nothing is left behind.`,
 				return err
 			}
 			defer d.remove()
-			return d.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), once)
+			h, err := build(d.path("alf.toml"), cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			if once {
+				return d.with(cmd.Context(), func(ctx context.Context) error { return h.once(ctx, cmd.OutOrStdout()) })
+			}
+			d.greet(cmd.OutOrStdout(), h)
+			return d.with(cmd.Context(), func(ctx context.Context) error { return h.serve(ctx, nil) })
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:5690", "serve the status on `ADDR`, a loopback address")
@@ -123,20 +131,18 @@ func (d *demo) copyConfd() error {
 	})
 }
 
-func (d *demo) run(ctx context.Context, stdout, stderr io.Writer, once bool) error {
-	h, err := build(d.path("alf.toml"), stderr)
-	if err != nil {
-		return err
-	}
+// with runs f while the SSH server runs.
+func (d *demo) with(ctx context.Context, f func(context.Context) error) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var server sync.WaitGroup
 	defer server.Wait()
 	defer stop()
 	server.Go(func() { d.server.Run(serving, d.listener) })
-	if once {
-		return h.once(ctx, stdout)
-	}
-	fmt.Fprintf(stdout, `Alf checks %s over SSH.
+	return f(ctx)
+}
+
+func (d *demo) greet(w io.Writer, h *house) {
+	fmt.Fprintf(w, `Alf checks %s over SSH.
 
   status   http://%s
   command  alf --socket %s status
@@ -145,7 +151,6 @@ func (d *demo) run(ctx context.Context, stdout, stderr io.Writer, once bool) err
 "replication lag" on db1 fails for half of every 80 seconds. Stop with Ctrl-C.
 
 `, h.config.Load().Counts, d.listen, d.path("alf.sock"), d.dir)
-	return h.serve(ctx)
 }
 
 // onceFor bounds how long all checks may take together.

@@ -27,8 +27,14 @@ func TestNothingIsLeft(t *testing.T) {
 	defer d.remove()
 	ctx, stop := context.WithCancel(t.Context())
 	var log syncBuffer
+	h, err := build(d.path("alf.toml"), &log)
+	if err != nil {
+		t.Fatal(err)
+	}
 	done := make(chan error)
-	go func() { done <- d.run(ctx, &log, &log, false) }()
+	go func() {
+		done <- d.with(ctx, func(ctx context.Context) error { return h.serve(ctx, nil) })
+	}()
 	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(log.String(), "msg=connected"); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("nothing was connected to:\n%s", log.String())

@@ -12,7 +12,9 @@ import (
 
 // reloads remembers how the last reload went.
 type reloads struct {
-	mu       sync.Mutex // one reload at a time; guards what follows
+	one sync.Mutex // one reload at a time
+
+	mu       sync.Mutex // guards what follows
 	ok       bool
 	lastOK   time.Time
 	failures float64
@@ -30,8 +32,12 @@ func (h *house) adopt(c *config.Config) {
 	h.loaded.ok, h.loaded.lastOK = true, time.Now()
 }
 
-// reload reads the configuration again. If it is wrong, the old one goes on.
+// reload reads the configuration again. If it is wrong, the old one goes on. If
+// it is not, all rooms go over to it, whether or not the caller waits for it.
 func (h *house) reload(ctx context.Context) error {
+	h.loaded.one.Lock()
+	defer h.loaded.one.Unlock()
+	ctx = context.WithoutCancel(ctx)
 	log := h.logs.room("main")
 	c, err := load(h.file)
 	if err != nil {
@@ -55,10 +61,10 @@ func (h *house) reload(ctx context.Context) error {
 	return nil
 }
 
-// needRestart names the settings of c that differ and cannot be changed while
-// Alf runs.
+// needRestart names the settings of c that differ from those that Alf was
+// started with and cannot be changed while it runs.
 func (h *house) needRestart(c *config.Config) []string {
-	was := h.config.Load()
+	was := h.started
 	var names []string
 	f := func(name string, differs bool) {
 		if differs {

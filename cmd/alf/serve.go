@@ -36,11 +36,14 @@ func newServe(o *options) *cobra.Command {
 		Long: `Run the daemon until SIGTERM or SIGINT. SIGHUP reads the configuration again; if
 it is wrong, the old one goes on.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			hup := make(chan os.Signal, 1) // from now on, a SIGHUP ends nothing
+			signal.Notify(hup, syscall.SIGHUP)
+			defer signal.Stop(hup)
 			h, err := build(o.config, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			return h.serve(cmd.Context())
+			return h.serve(cmd.Context(), hup)
 		},
 	}
 }
@@ -48,10 +51,11 @@ it is wrong, the old one goes on.`,
 // house is Alf with all its rooms. Building it opens nothing but the
 // configuration.
 type house struct {
-	file   string
-	config atomic.Pointer[config.Config]
-	logs   *logs
-	loaded reloads
+	file    string
+	started *config.Config // what it was built with
+	config  atomic.Pointer[config.Config]
+	logs    *logs
+	loaded  reloads
 
 	runner  *runner.Runner
 	record  *memory.Record
@@ -69,7 +73,7 @@ func build(file string, log io.Writer) (*house, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &house{file: file, logs: newLogs(log, c.Daemon.LogFormat), view: view.New()}
+	h := &house{file: file, started: c, logs: newLogs(log, c.Daemon.LogFormat), view: view.New()}
 	h.adopt(c)
 	h.runner, err = runner.New(runner.Options{Log: h.logs.room("ssh"), LocalUser: c.Daemon.LocalUser})
 	if err != nil {
@@ -118,27 +122,23 @@ func (h *house) hints() []web.Hint {
 func (h *house) inventory() *alf.Inventory { return h.config.Load().Inventory }
 
 // serve runs the house until ctx ends: first the listeners, so that a port that
-// is taken is told before anything starts; last the readers, which see all.
-func (h *house) serve(ctx context.Context) error {
+// is taken is told before anything starts; last the readers, which see all. It
+// reloads at every signal of hup.
+func (h *house) serve(ctx context.Context, hup <-chan os.Signal) error {
 	servers, err := h.listen()
 	if err != nil {
 		return err
 	}
 	h.logs.room("main").Info("started", "version", version(), "config", h.file, "found", h.config.Load().Counts.String())
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	ctx, fail := context.WithCancelCause(ctx)
 	var serving sync.WaitGroup
 	for _, s := range servers {
 		serving.Go(func() { s.run(fail) })
+		serving.Go(func() { <-ctx.Done(); s.stop() })
 	}
 	serving.Go(func() { h.reloadOn(ctx, hup) })
 	h.check(ctx, fail)
 	fail(nil)
-	for _, s := range servers {
-		s.stop()
-	}
 	serving.Wait()
 	h.logs.room("main").Info("stopped")
 	return failure(ctx)
@@ -148,8 +148,18 @@ func (h *house) serve(ctx context.Context) error {
 func (h *house) check(ctx context.Context, fail context.CancelCauseFunc) {
 	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var readers sync.WaitGroup
-	readers.Go(func() { h.view.Run(reading, h.record) })
-	readers.Go(func() { h.record.Consume(reading, "prometheus", state.Now, h.metrics.Write) })
+	reader := func(what string, run func() error) {
+		if err := run(); !errors.Is(err, context.Canceled) {
+			fail(fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	if err := h.view.Load(ctx, h.record); err != nil {
+		fail(fmt.Errorf("read the known states: %w", err))
+	}
+	readers.Go(func() { reader("view", func() error { return h.view.Run(reading, h.record) }) })
+	readers.Go(func() {
+		reader("prometheus", func() error { return h.record.Consume(reading, "prometheus", state.Now, h.metrics.Write) })
+	})
 	if err := h.checker.Run(ctx); err != nil {
 		fail(err)
 	}

@@ -181,8 +181,7 @@ func (r *Record) Follow(ctx context.Context, after alf.ID, h state.Handler) erro
 // ErrTaken is the error of a second Consume under a name that is in use.
 var ErrTaken = errors.New("another consumer of that name is running")
 
-// Consume implements state.Feed. It returns the handler's first error: who
-// wants the same events again calls it again.
+// Consume implements state.Feed.
 func (r *Record) Consume(ctx context.Context, name string, from state.Start, h state.Handler) error {
 	p, err := r.take(name, from)
 	if err != nil {
