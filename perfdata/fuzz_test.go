@@ -20,6 +20,9 @@ func FuzzSplit(f *testing.F) {
 		f.Add(s, 10)
 		f.Add(s, 0)
 	}
+	for _, r := range corpus(f) {
+		f.Add(r.output, 100)
+	}
 	f.Fuzz(func(t *testing.T, s string, limit int) {
 		o := Split(s, limit)
 		if limit <= 0 {
@@ -51,6 +54,9 @@ func FuzzSplit(f *testing.F) {
 func FuzzParse(f *testing.F) {
 	for _, s := range seeds {
 		f.Add(s)
+	}
+	for _, r := range corpus(f) {
+		f.Add(Split(r.output, 0).Perfdata)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		data, err := Parse(s)

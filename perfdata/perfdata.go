@@ -68,7 +68,9 @@ func Parse(s string) ([]Datum, error) {
 //     do, and reported, because it may as well be a stray word and a label.
 //   - Spaces around '=' are skipped if a number follows.
 //   - A comma that no digit follows ends an item, and so does a further '|',
-//     for which Telegraf rejects the whole result.
+//     for which Telegraf rejects the whole result. A ';' after the fifth field
+//     ends one if a label and its '=' follow (check_haproxy_stats). Icinga takes
+//     the first of such items and drops the others.
 //   - A decimal comma is read if it is the only comma in its number and there
 //     is no point: 1,5 is 1.5, and 1,234,567 and 1,234.5 are refused. Icinga
 //     refuses all of them.
@@ -85,7 +87,7 @@ func Append(dst []Datum, s string) ([]Datum, error) {
 	}
 	r := reader{text: s}
 	full := len(dst) + MaxData
-	for p, ok := next(s, 0); ok; p, ok = next(s, p.end) {
+	for p, ok := next(s, 0); ok; p, ok = r.after(p) {
 		if len(dst) == full {
 			r.errs = append(r.errs, newPieceError(p.start, s[p.start:], "too many items, the rest is dropped"))
 			break
@@ -143,6 +145,7 @@ func appendLabel(b []byte, label string) []byte {
 type reader struct {
 	text   string
 	prefix string // of check_multi, with its "::", for labels that have none
+	glued  int    // where in the piece just read another item begins; 0: nowhere
 	errs   []error
 	more   int // errors beyond those in errs
 }
@@ -160,7 +163,7 @@ func (r *reader) read(p piece, d *Datum) bool {
 		d.Value, d.UOM, reason = parseValue(r.text[p.value:end])
 	}
 	if reason != "" {
-		r.fail(p.start, p.end, reason)
+		r.fail(p.start, r.fields(p), reason)
 		return false
 	}
 	if p.spaced {
@@ -170,6 +173,52 @@ func (r *reader) read(p piece, d *Datum) bool {
 		r.limits(d, end+1, p.end)
 	}
 	return true
+}
+
+// after finds the piece after p.
+func (r *reader) after(p piece) (piece, bool) {
+	if r.glued == 0 {
+		return next(r.text, p.end)
+	}
+	i := r.glued
+	r.glued = 0
+	eq := i + strings.IndexByte(r.text[i:p.end], '=')
+	return piece{start: i, value: eq + 1, end: p.end, label: r.text[i:eq]}, true
+}
+
+// glue sets glued if text[pos:end], which follows the fifth field of an item,
+// begins with another item.
+func (r *reader) glue(pos, end int) {
+	for pos < end && r.text[pos] == ';' {
+		pos++
+	}
+	i := pos
+	for i < end && class[r.text[i]] == 0 {
+		i++
+	}
+	if pos < i && i < end && r.text[i] == '=' {
+		r.glued = pos
+	}
+}
+
+// fields is the end of the five fields of p, which is bad, and sets glued if
+// another item follows them.
+func (r *reader) fields(p piece) int {
+	if p.reason != "" {
+		return p.end
+	}
+	pos := p.value
+	for range 1 + len(limitNames) {
+		pos += fieldLen(r.text[pos:p.end])
+		if pos == p.end {
+			return pos
+		}
+		pos++
+	}
+	if r.glue(pos, p.end); r.glued == 0 {
+		return p.end
+	}
+	return pos - 1
 }
 
 // label is the label of p with its quotes undoubled and the carried prefix set
@@ -205,7 +254,7 @@ var limitNames = [...]string{"warn", "crit", "min", "max"}
 func (r *reader) limits(d *Datum, pos, end int) {
 	for i := 0; pos <= end; i++ {
 		if i == len(limitNames) {
-			if strings.Trim(r.text[pos:end], ";") != "" {
+			if r.glue(pos, end); r.glued == 0 && strings.Trim(r.text[pos:end], ";") != "" {
 				r.fail(pos, end, "more than five fields")
 			}
 			return

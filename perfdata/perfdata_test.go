@@ -182,6 +182,17 @@ func TestParse(t *testing.T) {
 		`18: 5x: max of "a": not a number`)
 	f("a=1;;;;;", a(1))
 	f("a=1;;;;;5;6", a(1), "8: 5;6: more than five fields")
+	f("a=1;;;;;5;b=2", a(1), "8: 5;b=2: more than five fields")
+
+	// Items that only a semicolon divides (check_haproxy_stats).
+	f("a=1;;;;;b=2", ab(1, 2))
+	f("a=1;;;;;;b=2;;;;;", ab(1, 2))
+	f("a=1;;;;;x=x;;;;;b=2", ab(1, 2), "8: x=x;;;;: not a number")
+	f("a=1;;;;;x=x;;;;;5 b=2", ab(1, 2), "8: x=x;;;;;5: not a number")
+	f("a=1;;;;;=5 b=2", ab(1, 2), "8: =5: more than five fields")
+	f("stats-BACKEND=0;799;899;0;999;web-FRONTEND=0;7987;8985;0;9984;", []Datum{
+		{Label: "stats-BACKEND", Value: num(0), Warn: outside(0, 799), Crit: outside(0, 899), Min: num(0), Max: num(999)},
+		{Label: "web-FRONTEND", Value: num(0), Warn: outside(0, 7987), Crit: outside(0, 8985), Min: num(0), Max: num(9984)}})
 }
 
 func TestParsePlugins(t *testing.T) {
@@ -334,6 +345,7 @@ var hostile = []string{
 	"'", "''", "'''", "'a", "'a ", "'a=", "'a=1 ", "'a'", "'a' ", "'a''", "''a", "''''a ",
 	"a", "a ", "=", "a=", "a= ", "a=1", "a=1 ", "a=1;", ";", "; ", ",", "|", " ", "1", "1,", "1.", "-", "e",
 	"a= 5=", "a b", "a::", "a::b=1 ", "::", "a=1;x ", "a=1;2:1;", "a=1;1", "\x00", "\xff", "é", "a=1e9", "a=U;",
+	"a=1;;;;;", "a=x;;;;;", "a=1;;;;;;5",
 }
 
 func TestLinear(t *testing.T) {
