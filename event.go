@@ -66,5 +66,6 @@ type Event struct {
 	State  State
 	Result *Result // the last one that there was, so that a head is whole; nil: none yet
 
-	NextCheck time.Time // when the key is due next, as known at the time; zero: not planned
+	NextCheck time.Time     // when the key is due next, as known at the time; zero: not planned
+	Interval  time.Duration // check_interval of the key at the time
 }

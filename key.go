@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // HostName names a host. It may not be empty nor contain "!" or a control character.
@@ -71,8 +72,14 @@ func ValidateName(what, s string) error {
 	if s != strings.TrimSpace(s) {
 		return fmt.Errorf("%s %q begins or ends with a space", what, s)
 	}
-	if strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f || r == '\uFFFD' }) {
+	if strings.ContainsFunc(s, invisible) {
 		return fmt.Errorf("%s %q contains a control character or is not UTF-8", what, s)
 	}
 	return nil
+}
+
+// invisible reports whether r would have to be written otherwise wherever names
+// are shown, so that two names could look the same.
+func invisible(r rune) bool {
+	return r == '\uFFFD' || r == '\u2028' || r == '\u2029' || unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
 }

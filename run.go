@@ -20,6 +20,7 @@ type Execution struct {
 	Stdin          io.Reader     // nil: empty
 	Stdout, Stderr io.Writer     // must bound themselves; nil: dropped
 	Limit          time.Duration // from the start of the command, not in a queue; 0: only ctx
+	Ordered        bool          // by a person: try now, whatever pause a failure has called for
 }
 
 // Exit is how a command ended by itself.

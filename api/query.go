@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"alf"
 	"alf/api/wire"
@@ -57,18 +58,25 @@ func (r Row) Retried() bool {
 
 // All returns the hosts and services that f takes in, every host, by name,
 // before its services.
-func (q Query) All(f wire.Filter) []Row {
-	return q.some(func(r Row) bool { return match(f, r) })
-}
+func (q Query) All(f wire.Filter) []Row { return slices.Collect(q.some(f, matching(f))) }
 
 // Services returns the services that f takes in, by host and name.
 func (q Query) Services(f wire.Filter) []Row {
-	return q.some(func(r Row) bool { return !r.Key().IsHost() && match(f, r) })
+	match := matching(f)
+	return slices.Collect(q.some(f, func(r Row) bool { return !r.Key().IsHost() && match(r) }))
 }
 
 // Hosts returns the hosts that f takes in, by name.
 func (q Query) Hosts(f wire.Filter) []Row {
-	return q.some(func(r Row) bool { return r.Key().IsHost() && match(f, r) })
+	match := matching(f)
+	inventory := q.Inventory()
+	var out []Row
+	for _, h := range named(inventory, f.Hosts) {
+		if r := q.host(inventory, h); match(r) {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // Problems returns the problems of hosts and services that f takes in, the
@@ -76,19 +84,45 @@ func (q Query) Hosts(f wire.Filter) []Row {
 // includes those that are still being retried.
 func (q Query) Problems(f wire.Filter) []Row {
 	f.Problems = true
-	out := q.All(f)
-	slices.SortStableFunc(out, worse)
+	return worstFirst(q.All(f))
+}
+
+// Overview is how everything is, and what of it a filter takes in.
+type Overview struct {
+	Counts   wire.Counts // of everything
+	Rows     []Row       // what All returns
+	Problems []Row       // what Problems returns, those still being retried included
+}
+
+// Overview returns the overview of f. It reads everything once.
+func (q Query) Overview(f wire.Filter) Overview {
+	var out Overview
+	match := matching(f)
+	f.Problems, f.Soft = true, true
+	wrong := matching(f)
+	for r := range q.all(nil) {
+		count(&out.Counts, r)
+		if match(r) {
+			out.Rows = append(out.Rows, r)
+		}
+		if wrong(r) {
+			out.Problems = append(out.Problems, r)
+		}
+	}
+	out.Problems = worstFirst(out.Problems)
 	return out
 }
 
-func (q Query) some(want func(Row) bool) []Row {
-	var out []Row
-	for r := range q.all() {
-		if want(r) {
-			out = append(out, r)
+// some yields those of the hosts that f names, and of their services, that are
+// wanted.
+func (q Query) some(f wire.Filter, want func(Row) bool) iter.Seq[Row] {
+	return func(yield func(Row) bool) {
+		for r := range q.all(f.Hosts) {
+			if want(r) && !yield(r) {
+				return
+			}
 		}
 	}
-	return out
 }
 
 // Row returns the host or service of that key; false: it is not configured.
@@ -112,20 +146,24 @@ func (q Query) Row(key alf.Key) (Row, bool) {
 // Counts returns how many hosts and services are in which state.
 func (q Query) Counts() wire.Counts {
 	var c wire.Counts
-	for r := range q.all() {
-		if r.Key().IsHost() {
-			c.Hosts.Add(r.StateName())
-		} else {
-			c.Services.Add(r.StateName())
-		}
-		if !r.State().Stale.IsZero() {
-			c.Stale++
-		}
-		if r.Problem() {
-			c.Problems++
-		}
+	for r := range q.all(nil) {
+		count(&c, r)
 	}
 	return c
+}
+
+func count(c *wire.Counts, r Row) {
+	if r.Key().IsHost() {
+		c.Hosts.Add(r.StateName())
+	} else {
+		c.Services.Add(r.StateName())
+	}
+	if !r.State().Stale.IsZero() {
+		c.Stale++
+	}
+	if r.Problem() {
+		c.Problems++
+	}
 }
 
 // On returns how many of the services of a host are in which state.
@@ -137,11 +175,12 @@ func (q Query) On(host alf.HostName) wire.ServiceCounts {
 	return c
 }
 
-// all yields every host, by name, followed by its services.
-func (q Query) all() iter.Seq[Row] {
+// all yields the hosts of these names, or else every host, by name, each
+// followed by its services.
+func (q Query) all(names []string) iter.Seq[Row] {
 	inventory := q.Inventory()
 	return func(yield func(Row) bool) {
-		for _, h := range inventory.Hosts() {
+		for _, h := range named(inventory, names) {
 			own := q.host(inventory, h)
 			if !yield(own) {
 				return
@@ -153,6 +192,20 @@ func (q Query) all() iter.Seq[Row] {
 			}
 		}
 	}
+}
+
+// named returns the hosts of these names, or else every host, by name.
+func named(inventory *alf.Inventory, names []string) []*alf.Host {
+	if len(names) == 0 {
+		return inventory.Hosts()
+	}
+	var out []*alf.Host
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		if h := inventory.Host(alf.HostName(name)); h != nil {
+			out = append(out, h)
+		}
+	}
+	return out
 }
 
 func (q Query) host(inventory *alf.Inventory, h *alf.Host) Row {
@@ -177,19 +230,23 @@ func (r Row) tells() bool {
 	return !st.Pending() && st.Status != alf.Up || !st.Stale.IsZero()
 }
 
-func match(f wire.Filter, r Row) bool {
-	switch {
-	case !among(f.Hosts, string(r.Key().Host)):
-	case !among(f.Hostgroups, r.Service.Host.Hostgroups...):
-	case !among(f.Checks, r.Service.Check):
-	case !among(f.States, r.StateName()):
-	case f.Problems && !r.Problem() && !(f.Soft && r.Retried()):
-	case f.Stale && r.State().Stale.IsZero():
-	case f.Text != "" && !r.contains(strings.ToLower(f.Text)):
-	default:
-		return true
+// matching returns what reports whether f takes in a row.
+func matching(f wire.Filter) func(Row) bool {
+	f.Text = strings.ToLower(f.Text)
+	return func(r Row) bool {
+		switch {
+		case !among(f.Hosts, string(r.Key().Host)):
+		case !among(f.Hostgroups, r.Service.Host.Hostgroups...):
+		case !among(f.Checks, r.Service.Check):
+		case len(f.States) > 0 && !slices.Contains(f.States, r.StateName()):
+		case f.Problems && !r.Problem() && !(f.Soft && r.Retried()):
+		case f.Stale && r.State().Stale.IsZero():
+		case f.Text != "" && !r.contains(f.Text):
+		default:
+			return true
+		}
+		return false
 	}
-	return false
 }
 
 // among reports whether any of names is wanted. Nothing wanted means all.
@@ -208,16 +265,33 @@ func (r Row) contains(lower string) bool {
 	return false
 }
 
-// worse orders problems: by severity, a host before services, settled before
-// retried, the newest first.
-func worse(a, b Row) int {
-	sa, sb := a.State(), b.State()
-	return cmp.Or(
-		cmp.Compare(b.severity(), a.severity()),
-		cmp.Compare(kind(a), kind(b)),
-		cmp.Compare(sb.Type, sa.Type),
-		sb.LastChange.Compare(sa.LastChange),
-	)
+// worstFirst sorts problems: by severity, a host before services, settled
+// before retried, the newest first, and else as they are.
+func worstFirst(rows []Row) []Row {
+	type ranked struct {
+		Row
+		severity, kind int
+		settled        alf.StateType
+		change         time.Time
+	}
+	// When all is broken there are many, and a State is large.
+	order := make([]ranked, len(rows))
+	for i, r := range rows {
+		st := r.State()
+		order[i] = ranked{r, r.severity(), kind(r), st.Type, st.LastChange}
+	}
+	slices.SortStableFunc(order, func(a, b ranked) int {
+		return cmp.Or(
+			cmp.Compare(b.severity, a.severity),
+			cmp.Compare(a.kind, b.kind),
+			cmp.Compare(b.settled, a.settled),
+			b.change.Compare(a.change),
+		)
+	})
+	for i := range order {
+		rows[i] = order[i].Row
+	}
+	return rows
 }
 
 func kind(r Row) int {

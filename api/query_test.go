@@ -1,7 +1,10 @@
 package api_test
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,4 +97,104 @@ func TestWorstFirst(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("problems = %q, want %q", got, want)
 	}
+}
+
+// TestOverview: it says the same as the queries that it is made of.
+func TestOverview(t *testing.T) {
+	h := office(t)
+	q := api.Query{View: h.view, Inventory: h.options.Inventory}
+	for _, f := range []wire.Filter{
+		{}, {Problems: true}, {Stale: true}, {Text: "DISK"}, {Text: "none of it"}, {States: []string{"CRITICAL", "DOWN"}},
+		{Hosts: []string{"web1", "db1", "web1", "web9"}}, {Hosts: []string{"web9"}}, {Hostgroups: []string{"web"}}, {Checks: []string{"load"}},
+	} {
+		wrong := f
+		wrong.Soft = true
+		want := api.Overview{Counts: q.Counts(), Rows: q.All(f), Problems: q.Problems(wrong)}
+		if got := q.Overview(f); !reflect.DeepEqual(got, want) {
+			t.Errorf("Overview(%+v) = %+v, want %+v", f, got, want)
+		}
+	}
+}
+
+// TestNamedHosts: a filter that names hosts is answered in their order, each
+// host once, and what is not configured is left out.
+func TestNamedHosts(t *testing.T) {
+	h := office(t)
+	q := api.Query{View: h.view, Inventory: h.options.Inventory}
+	f := func(want string, hosts ...string) {
+		t.Helper()
+		var got []string
+		for _, r := range q.All(wire.Filter{Hosts: hosts}) {
+			got = append(got, r.Key().String())
+		}
+		for _, r := range q.Hosts(wire.Filter{Hosts: hosts}) {
+			got = append(got, r.Key().String())
+		}
+		if text := strings.Join(got, ", "); text != want {
+			t.Errorf("hosts %q: %s, want %s", hosts, text, want)
+		}
+	}
+	f("db1, db1!a/b?c#d%2F e;ü, db1!load, db1", "db1")
+	f("db1, db1!a/b?c#d%2F e;ü, db1!load, web1, web1!backup, web1!disk /, web1!load, db1, web1", "web1", "db1", "web1")
+	f("", "web9", "")
+}
+
+// TestOneHostIsCheap: what is asked of one host does not depend on how many
+// there are.
+func TestOneHostIsCheap(t *testing.T) {
+	q := crowd(t, 2000)
+	f := func(times int, filter wire.Filter) time.Duration {
+		start := time.Now()
+		for range times {
+			q.Services(filter)
+		}
+		return time.Since(start)
+	}
+	if one, all := f(50, wire.Filter{Hosts: []string{"host01000"}}), f(1, wire.Filter{}); one > all {
+		t.Errorf("asking for one of 2000 hosts 50 times takes %v, for all of them once %v", one, all)
+	}
+}
+
+// BenchmarkQuery reads 10,000 hosts with 10 services each.
+func BenchmarkQuery(b *testing.B) {
+	q := crowd(b, 10_000)
+	f := func(name string, ask func()) {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				ask()
+			}
+		})
+	}
+	f("host", func() { q.Services(wire.Filter{Hosts: []string{"host05000"}}) })
+	f("all", func() { q.All(wire.Filter{}) })
+	f("text", func() { q.All(wire.Filter{Text: "nowhere"}) })
+	f("problems", func() { q.Problems(wire.Filter{}) })
+	f("counts", func() { q.Counts() })
+	f("hosts", func() { q.Hosts(wire.Filter{}) })
+	f("overview", func() { q.Overview(wire.Filter{}) })
+}
+
+// crowd is a query over many hosts with 10 services each, every fourth of the
+// hosts with a problem.
+func crowd(t testing.TB, n int) api.Query {
+	var hosts []*alf.Host
+	var services []*alf.Service
+	var events []*alf.Event
+	for i := range n {
+		host := &alf.Host{Name: alf.HostName(fmt.Sprintf("host%05d", i))}
+		hosts = append(hosts, host)
+		services = append(services, ssh(host))
+		events = append(events, result(alf.Key{Host: host.Name}, alf.Up, alf.Hard, 1, epoch, "connected"))
+		for k := range 10 {
+			s := service(host, alf.ServiceName(fmt.Sprint("service ", k)), "check")
+			status := alf.OK
+			if i%4+k == 0 {
+				status = alf.Critical
+			}
+			services = append(services, s)
+			events = append(events, result(s.Key, status, alf.Hard, 3, epoch, "all is as it is"))
+		}
+	}
+	h := open(t, alf.NewInventory(hosts, services), events...)
+	return api.Query{View: h.view, Inventory: h.options.Inventory}
 }

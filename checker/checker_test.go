@@ -503,6 +503,70 @@ func TestLostLink(t *testing.T) {
 	})
 }
 
+// TestHostIsAskedAtOnce: when the link of a service is lost, its host is checked
+// without waiting for its turn, and again when the service answers.
+func TestHostIsAskedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		run := answering(func(_ context.Context, e alf.Execution) (alf.Exit, error) {
+			if down.Load() {
+				return alf.Exit{}, &alf.RunError{Cause: alf.CauseTransport, Err: errors.New("lost")}
+			}
+			return alf.Exit{}, nil
+		})
+		h := host("web1")
+		own := &alf.Service{Key: alf.Key{Host: h.Name}, Host: h, Builtin: alf.CheckSSH, Interval: time.Hour, Retry: time.Minute, MaxAttempts: 2}
+		s := service(h, "load")
+		b := start(t, checker.Options{Runner: run}, own, s)
+		time.Sleep(61 * time.Second)
+		synctest.Wait()
+		if e := b.head(own.Key); e == nil || e.State.Status != alf.Up {
+			t.Fatalf("the service answers, but the host is %+v", e)
+		}
+		down.Store(true)
+		time.Sleep(61 * time.Second)
+		synctest.Wait()
+		if e := b.head(own.Key); e.State.Status != alf.Down {
+			t.Errorf("a minute after the link was lost the host is %+v", e.State)
+		}
+		before := len(b.last(own.Key))
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if n := len(b.last(own.Key)) - before; n > 3 {
+			t.Errorf("a host that is DOWN was checked %d times in 10 minutes out of turn", n)
+		}
+		down.Store(false)
+		time.Sleep(61 * time.Second)
+		synctest.Wait()
+		if e := b.head(own.Key); e.State.Status != alf.Up {
+			t.Errorf("a minute after the link is back the host is %+v", e.State)
+		}
+	})
+}
+
+// TestOrderedChecksTryNow: a person's order reaches the runner as one.
+func TestOrderedChecksTryNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ordered atomic.Int32
+		run := answering(func(_ context.Context, e alf.Execution) (alf.Exit, error) {
+			if e.Ordered {
+				ordered.Add(1)
+			}
+			return alf.Exit{}, nil
+		})
+		s := service(host("web1"), "load")
+		b := start(t, checker.Options{Runner: run}, s)
+		time.Sleep(5 * time.Minute)
+		if _, err := b.Submit(t.Context(), alf.Command{Verb: alf.Recheck, Key: s.Key}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Minute)
+		if n := ordered.Load(); n != 1 {
+			t.Errorf("%d checks ran as ordered, want 1", n)
+		}
+	})
+}
+
 func TestSubmit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := service(host("web1"), "backup")

@@ -30,6 +30,8 @@ type item struct {
 	started time.Time // when it was due that is running or waiting now
 	busy    bool      // running, or waiting for its host
 	again   bool      // ordered while it was busy
+	ordered bool      // by a person: what made Alf wait does not count
+	asked   time.Time // when it was last due out of turn, of a host
 	gone    bool      // left the configuration while it was busy
 }
 
@@ -252,7 +254,8 @@ func (l *loop) run(p *place, it *item) {
 	if host := l.items[alf.Key{Host: it.service.Key.Host}]; host != nil {
 		m.host = host.state
 	}
-	l.launch(it, job{it.service, it.started, m})
+	l.launch(it, job{it.service, it.started, m, it.ordered})
+	it.ordered = false
 }
 
 // finish judges a result and says when the service is due again.
@@ -265,12 +268,37 @@ func (l *loop) finish(f finished) {
 	now := time.Now()
 	l.stats.missed.Add(missed(it.service, it.started, now))
 	change := l.judge(it, f.result, now)
+	l.askHost(it, f.result, now)
 	due := nextDue(it.service, it.state, f.result.End)
 	if it.again {
 		it.again, due = false, now
 	}
 	l.agenda.set(it, due)
 	l.recordResult(it, change, now)
+}
+
+// hostHorizon is how long the last check of a host answers for it, as Nagios'
+// cached_host_check_horizon does (RULES R11).
+const hostHorizon = 15 * time.Second
+
+// askHost has the host of a service checked at once, if the service's result
+// says that what is known of the host is wrong: its link is lost, or it answers
+// though it was not UP.
+func (l *loop) askHost(it *item, r *alf.Result, now time.Time) {
+	if it.service.Key.IsHost() || it.service.On == nil {
+		return
+	}
+	host := l.items[alf.Key{Host: it.service.On.Name}]
+	if host == nil || host.busy || host.service.Builtin != alf.CheckSSH || now.Sub(host.asked) < hostHorizon {
+		return
+	}
+	st := host.state
+	up := st.Status == alf.Up && !st.Pending() && st.Stale.IsZero()
+	link := r.Cause == alf.CauseTransport || r.Cause == alf.CauseAuth || r.Cause == alf.CauseHostKey
+	if up && link || !up && r.Cause.Judges() {
+		host.asked = now
+		l.agenda.set(host, now)
+	}
 }
 
 // leave frees the place of a check that ended, for the next that waits there.
@@ -318,7 +346,7 @@ func (l *loop) judge(it *item, r *alf.Result, now time.Time) alf.Change {
 
 func (l *loop) recordResult(it *item, change alf.Change, now time.Time) *alf.Event {
 	e := &alf.Event{Time: now, Key: it.service.Key, Kind: alf.KindResult, Change: change,
-		State: it.state, Result: it.result, NextCheck: it.due}
+		State: it.state, Result: it.result, NextCheck: it.due, Interval: it.service.Interval}
 	l.record(e)
 	return e
 }
@@ -329,7 +357,10 @@ func (l *loop) log(it *item, prev alf.State, change alf.Change) {
 	attrs := []slog.Attr{slog.String("host", string(it.service.Key.Host)), slog.String("service", string(it.service.Key.Service))}
 	switch {
 	case change.Has(alf.ChangeStale):
-		level, text = slog.LevelWarn, "no answer"
+		// Of a link there is one line already, for all services of its host.
+		if text = "no answer"; st.Stale.Cause == alf.CauseConfig {
+			level = slog.LevelWarn
+		}
 		attrs = append(attrs, slog.String("cause", st.Stale.Cause.String()), slog.String("err", st.Stale.Output))
 	case change&(alf.ChangeStatus|alf.ChangeType) != 0 && !(prev.Pending() && st.Status == alf.OK):
 		level, text = slog.LevelInfo, "state changed"
@@ -372,8 +403,9 @@ func (l *loop) recheck(it *item) error {
 	case !it.service.Scheduled():
 		return fmt.Errorf("%q has nothing to run: its results are submitted", it.service.Key)
 	case it.busy:
-		it.again = true
+		it.again, it.ordered = true, true
 	default:
+		it.ordered = true
 		l.agenda.set(it, time.Now())
 	}
 	return nil

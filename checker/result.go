@@ -21,7 +21,7 @@ const (
 // Run runs a service's check once, as the loop does, and returns what came of
 // it. The error is ctx's, if that ended first: then there is no result.
 func Run(ctx context.Context, runner alf.Runner, s *alf.Service, due time.Time) (*alf.Result, error) {
-	return job{s, due, moment{key: s.Key, max: s.MaxAttempts, now: time.Now()}}.run(ctx, runner)
+	return job{s, due, moment{key: s.Key, max: s.MaxAttempts, now: time.Now()}, true}.run(ctx, runner)
 }
 
 // job is one run of a check.
@@ -29,6 +29,7 @@ type job struct {
 	service *alf.Service
 	due     time.Time
 	moment  moment
+	ordered bool // by a person
 }
 
 // giveUp is what a check may take besides its timeout: for queues, for making
@@ -42,7 +43,7 @@ func (j job) run(ctx context.Context, runner alf.Runner) (*alf.Result, error) {
 		stdout.limit = defaultOutput
 	}
 	e, command := execution(s, j.moment)
-	e.Stdout, e.Stderr = stdout, stderr
+	e.Stdout, e.Stderr, e.Ordered = stdout, stderr, j.ordered
 	before := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, s.Timeout+giveUp)
 	defer cancel()
@@ -221,7 +222,7 @@ func failed(r *alf.Result, s *alf.Service, stdout *clip, err error) {
 		r.Status, r.Output = s.TimeoutStatus, strings.TrimSpace(said+" "+r.Output)
 		return
 	}
-	r.Status, r.Output = alf.Unknown, why.Error()
+	r.Status, r.Output = alf.Unknown, strings.ReplaceAll(why.Error(), "\n", "; ")
 	if s.Key.IsHost() {
 		r.Status = alf.Critical
 	}

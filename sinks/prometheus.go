@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,6 +33,7 @@ import (
 type Prometheus struct {
 	heads    func() iter.Seq[*alf.Event]
 	registry *prometheus.Registry
+	scratch  sync.Pool // of *exposition
 
 	checks     *prometheus.CounterVec
 	rejected   prometheus.Counter
@@ -126,11 +128,7 @@ func (p *Prometheus) count(e *alf.Event) {
 	p.rejected.Add(float64(len(r.PerfdataErrors)))
 	data := exported(r.Perfdata)
 	p.capped.Add(float64(len(r.Perfdata) - len(data)))
-	for i := range data {
-		if repeated(data, i) {
-			p.duplicates.Inc()
-		}
-	}
+	p.duplicates.Add(float64(len(repeats(data))))
 	if r.Source == alf.Active && r.Cause.Judges() {
 		p.latency.Observe(r.Latency().Seconds())
 		p.duration.Observe(r.Duration().Seconds())
@@ -163,26 +161,41 @@ func (p *Prometheus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	out := bufio.NewWriterSize(to, 64<<10)
-	defer out.Flush()
-	p.WriteServices(out)
+	if p.WriteServices(out) == nil {
+		out.Flush()
+	}
 }
 
 // WriteServices writes the families that have a series per host, service or
-// perfdata item. Keys that are pending have none.
-func (p *Prometheus) WriteServices(w *bufio.Writer) {
-	heads := make([]*alf.Event, 0, 1024)
+// perfdata item, until w fails. Keys that are pending have none.
+func (p *Prometheus) WriteServices(w *bufio.Writer) error {
+	x, _ := p.scratch.Get().(*exposition)
+	if x == nil {
+		x = new(exposition)
+	}
+	defer p.scratch.Put(x)
+	defer x.reset()
+	x.w = w
+	// The first family, which nearly every item has a value for, is written
+	// while the event is at hand.
+	x.header(perfdataFamilies[0].name, perfdataFamilies[0].help)
 	for e := range p.heads() {
-		if !e.State.Pending() || !e.State.Stale.IsZero() {
-			heads = append(heads, e)
+		if e.State.Pending() && e.State.Stale.IsZero() {
+			continue
+		}
+		x.add(e)
+		x.items(0, &x.heads[len(x.heads)-1])
+		if x.err != nil {
+			return x.err
 		}
 	}
-	x := &exposition{w: w}
 	for _, f := range families {
-		x.family(f, heads)
+		x.family(f)
 	}
-	for _, f := range perfdataFamilies {
-		x.perfdata(f, heads)
+	for n := range perfdataFamilies[1:] {
+		x.perfdata(n + 1)
 	}
+	return x.err
 }
 
 // family is one metric with at most one series per key.
@@ -190,50 +203,49 @@ type family struct {
 	name, help string
 	host       bool // of hosts, else of services
 	pending    bool // also for keys that no result has judged
-	value      func(*alf.Event) float64
+	value      func(*head) float64
 }
 
 var families = []family{
-	{"alf_host_state", "State of the host: 0 UP, 1 DOWN, 2 UNREACHABLE.", true, false,
-		func(e *alf.Event) float64 { return float64(e.State.Status) }},
+	{"alf_host_state", "State of the host: 0 UP, 1 DOWN, 2 UNREACHABLE.", true, false, status},
 	{"alf_host_stale", "1 while nothing new is known of the host, else 0.", true, true, staleness},
 	{"alf_host_last_check_timestamp_seconds", "When the host was last judged.", true, false, lastCheck},
-	{"alf_service_state", "State of the service: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.", false, false,
-		func(e *alf.Event) float64 { return float64(e.State.Status) }},
+	{"alf_service_state", "State of the service: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.", false, false, status},
 	{"alf_service_state_type", "0 while the state is SOFT, 1 when it is HARD.", false, false,
-		func(e *alf.Event) float64 { return float64(e.State.Type) }},
+		func(h *head) float64 { return float64(h.kind) }},
 	{"alf_service_attempt", "Check attempt, from 1 to max_check_attempts.", false, false,
-		func(e *alf.Event) float64 { return float64(e.State.Attempt) }},
+		func(h *head) float64 { return float64(h.attempt) }},
 	{"alf_service_stale", "1 while nothing new is known of the service, else 0.", false, true, staleness},
 	{"alf_service_last_check_timestamp_seconds", "When the service was last judged.", false, false, lastCheck},
 }
 
-func staleness(e *alf.Event) float64 {
-	if e.State.Stale.IsZero() {
-		return 0
-	}
-	return 1
-}
+func status(h *head) float64    { return float64(h.status) }
+func lastCheck(h *head) float64 { return h.lastCheck }
 
-func lastCheck(e *alf.Event) float64 { return Timestamp(e.State.LastCheck) }
+func staleness(h *head) float64 {
+	if h.stale {
+		return 1
+	}
+	return 0
+}
 
 // perfdataFamily is one metric with at most one series per perfdata item.
 type perfdataFamily struct {
 	name, help string
-	value      func(perfdata.Datum) (float64, bool)
+	value      func(*perfdata.Datum) (float64, bool)
 }
 
 var perfdataFamilies = []perfdataFamily{
 	{"alf_perfdata_value", "Value of a perfdata item, in base units.",
-		func(d perfdata.Datum) (float64, bool) { return d.Value.V, d.Value.Set }},
+		func(d *perfdata.Datum) (float64, bool) { return d.Value.V, d.Value.Set }},
 	{"alf_perfdata_warn", "Upper end of the warning range, or its lower end if it has no upper one.",
-		func(d perfdata.Datum) (float64, bool) { return bound(d.Warn) }},
+		func(d *perfdata.Datum) (float64, bool) { return bound(d.Warn) }},
 	{"alf_perfdata_crit", "Upper end of the critical range, or its lower end if it has no upper one.",
-		func(d perfdata.Datum) (float64, bool) { return bound(d.Crit) }},
+		func(d *perfdata.Datum) (float64, bool) { return bound(d.Crit) }},
 	{"alf_perfdata_min", "Least possible value of a perfdata item.",
-		func(d perfdata.Datum) (float64, bool) { return d.Min.V, d.Min.Set }},
+		func(d *perfdata.Datum) (float64, bool) { return d.Min.V, d.Min.Set }},
 	{"alf_perfdata_max", "Greatest possible value of a perfdata item.",
-		func(d perfdata.Datum) (float64, bool) { return d.Max.V, d.Max.Set }},
+		func(d *perfdata.Datum) (float64, bool) { return d.Max.V, d.Max.Set }},
 }
 
 // bound returns the end of a range that a single line in a graph stands for.
@@ -254,77 +266,162 @@ const maxItems = 500
 // exported returns the items that are exported, repeated ones included.
 func exported(data []perfdata.Datum) []perfdata.Datum { return data[:min(len(data), maxItems)] }
 
-// repeated reports whether an earlier item has the label of data[i].
-func repeated(data []perfdata.Datum, i int) bool {
-	for _, d := range data[:i] {
-		if d.Label == data[i].Label {
-			return true
-		}
-	}
-	return false
-}
-
-// exposition writes the text format. Errors stay in w.
-type exposition struct {
-	w    *bufio.Writer
-	line []byte
-}
-
-func (x *exposition) family(f family, heads []*alf.Event) {
-	x.header(f.name, f.help)
-	for _, e := range heads {
-		if e.Key.IsHost() != f.host || e.State.Pending() && !f.pending {
+// repeats returns the indices of the items that an earlier one has the label of,
+// as it is written.
+func repeats(data []perfdata.Datum) []int {
+	var out []int
+	seen := make(map[string]bool) // without a size: a small one needs no allocation
+	for i := range data {
+		label := sanitize.Label(data[i].Label)
+		if seen[label] {
+			out = append(out, i)
 			continue
 		}
-		x.key(f.name, e.Key)
-		x.value(f.value(e))
+		seen[label] = true
 	}
+	return out
 }
 
-func (x *exposition) perfdata(f perfdataFamily, heads []*alf.Event) {
-	x.header(f.name, f.help)
-	for _, e := range heads {
-		if e.Result == nil || !e.Result.Cause.Judges() {
-			continue
-		}
-		data := exported(e.Result.Perfdata)
-		for i := range data {
-			d := data[i].Base()
-			v, ok := f.value(d)
-			if !ok || repeated(data, i) {
-				continue
+// having returns which families an item has a value for: bit n is that of
+// perfdataFamilies[n].
+func having(data []perfdata.Datum) (has uint) {
+	for i := range data {
+		for n, f := range perfdataFamilies {
+			if _, ok := f.value(&data[i]); ok {
+				has |= 1 << n
 			}
-			x.key(f.name, e.Key)
-			x.label("command", e.Result.Metric)
-			x.label("label", d.Label)
-			x.label("unit", d.UOM)
-			x.value(v)
 		}
+	}
+	return has
+}
+
+// exposition writes the text format, and nothing more after an error.
+//
+// The format wants family after family, and the events lie all over the memory,
+// so that coming back to them is what takes time. Each is therefore read once,
+// but for the perfdata items that a later family has values for. What is kept
+// grows with the keys, not with the items, of which there may be far more.
+type exposition struct {
+	w     *bufio.Writer
+	err   error
+	heads []head
+	names []byte // the labels of all heads, one after the other
+	line  []byte
+	base  perfdata.Datum // the item in hand
+}
+
+// head is of an event what the families need.
+type head struct {
+	host, pending, stale bool
+	status               alf.Status
+	kind                 alf.StateType
+	attempt              int
+	lastCheck            float64
+
+	from, command, to int              // where in names its labels stand, those of its key first
+	data              []perfdata.Datum // of a result that judged
+	repeats           []int            // indices in data
+	has               uint             // bit n: an item has a value for perfdataFamilies[n]
+}
+
+// reset keeps nothing but the room.
+func (x *exposition) reset() {
+	clear(x.heads) // so that the events can go
+	*x = exposition{heads: x.heads[:0], names: x.names[:0], line: x.line}
+}
+
+// add keeps what the families need of e.
+func (x *exposition) add(e *alf.Event) {
+	h := head{
+		host: e.Key.IsHost(), pending: e.State.Pending(), stale: !e.State.Stale.IsZero(),
+		status: e.State.Status, kind: e.State.Type, attempt: e.State.Attempt, lastCheck: Timestamp(e.State.LastCheck),
+	}
+	h.from = len(x.names)
+	x.names = appendLabel(x.names, `host="`, string(e.Key.Host))
+	if !h.host {
+		x.names = appendLabel(x.names, `,service="`, string(e.Key.Service))
+	}
+	h.command = len(x.names)
+	if e.Result != nil && e.Result.Cause.Judges() {
+		h.data = exported(e.Result.Perfdata)
+		h.repeats = repeats(h.data)
+		h.has = having(h.data)
+		x.names = appendLabel(x.names, `,command="`, e.Result.Metric)
+	}
+	h.to = len(x.names)
+	x.heads = append(x.heads, h)
+}
+
+func (x *exposition) family(f family) {
+	x.header(f.name, f.help)
+	for i := range x.heads {
+		h := &x.heads[i]
+		if h.host != f.host || h.pending && !f.pending {
+			continue
+		}
+		x.begin(f.name, x.names[h.from:h.command])
+		x.value(f.value(h))
+		if x.err != nil {
+			return
+		}
+	}
+}
+
+func (x *exposition) perfdata(n int) {
+	f := perfdataFamilies[n]
+	x.header(f.name, f.help)
+	for i := range x.heads {
+		x.items(n, &x.heads[i])
+		if x.err != nil {
+			return
+		}
+	}
+}
+
+// items writes the items of h that perfdataFamilies[n] has a value for.
+func (x *exposition) items(n int, h *head) {
+	if h.has&(1<<n) == 0 {
+		return
+	}
+	f := perfdataFamilies[n]
+	x.begin(f.name, x.names[h.from:h.to])
+	same, repeats := len(x.line), h.repeats
+	for i := range h.data {
+		if len(repeats) > 0 && repeats[0] == i {
+			repeats = repeats[1:]
+			continue
+		}
+		if _, ok := f.value(&h.data[i]); !ok {
+			continue // before it is scaled, which most families can do without
+		}
+		x.base = h.data[i].Base()
+		v, ok := f.value(&x.base)
+		if !ok {
+			continue
+		}
+		x.line = appendLabel(x.line[:same], `,label="`, x.base.Label)
+		x.line = appendLabel(x.line, `,unit="`, x.base.UOM)
+		x.value(v)
 	}
 }
 
 func (x *exposition) header(name, help string) {
-	x.w.WriteString("# HELP " + name + " " + help + "\n# TYPE " + name + " gauge\n")
-}
-
-// key begins a line with a name and the labels of k, left open.
-func (x *exposition) key(name string, k alf.Key) {
-	x.line = append(x.line[:0], name...)
-	x.line = append(x.line, '{')
-	x.line = append(x.line, `host="`...)
-	x.line = sanitize.AppendLabel(x.line, string(k.Host))
-	x.line = append(x.line, '"')
-	if !k.IsHost() {
-		x.label("service", string(k.Service))
+	if x.err == nil {
+		_, x.err = x.w.WriteString("# HELP " + name + " " + help + "\n# TYPE " + name + " gauge\n")
 	}
 }
 
-func (x *exposition) label(name, value string) {
-	x.line = append(x.line, ',')
-	x.line = append(x.line, name...)
-	x.line = append(x.line, `="`...)
-	x.line = sanitize.AppendLabel(x.line, value)
-	x.line = append(x.line, '"')
+// begin begins a line with labels, its braces left open.
+func (x *exposition) begin(name string, labels []byte) {
+	x.line = append(x.line[:0], name...)
+	x.line = append(x.line, '{')
+	x.line = append(x.line, labels...)
+}
+
+func appendLabel(to []byte, name, value string) []byte {
+	to = append(to, name...)
+	to = sanitize.AppendLabel(to, value)
+	return append(to, '"')
 }
 
 // value ends the line.
@@ -332,7 +429,7 @@ func (x *exposition) value(v float64) {
 	x.line = append(x.line, `} `...)
 	x.line = strconv.AppendFloat(x.line, v, 'g', -1, 64)
 	x.line = append(x.line, '\n')
-	x.w.Write(x.line)
+	_, x.err = x.w.Write(x.line)
 }
 
 // Timestamp returns t as a metric has it, 0 for never.

@@ -3,9 +3,11 @@ package sinks_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -169,6 +171,62 @@ func TestHostileLabels(t *testing.T) {
 	}
 }
 
+// TestRepeatedLabels: two labels that are written alike are one series.
+func TestRepeatedLabels(t *testing.T) {
+	f := func(data string, want int, labels ...string) {
+		t.Helper()
+		e := event("web1", "disk", data)
+		p := of(e)
+		got := page(t, p)
+		for _, label := range labels {
+			if n := strings.Count(got, `alf_perfdata_value{host="web1",service="disk",command="disk",label="`+label+`",`); n != 1 {
+				t.Errorf("%q: label %s has %d series, want 1", data, label, n)
+			}
+		}
+		if n := strings.Count(got, "alf_perfdata_value{"); n != len(labels) {
+			t.Errorf("%q has %d series, want %d", data, n, len(labels))
+		}
+		if err := p.Write(t.Context(), []*alf.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+		if count := fmt.Sprintf("alf_perfdata_duplicates_total %d\n", want); !strings.Contains(page(t, p), count) {
+			t.Errorf("%q: the page lacks %s", data, count)
+		}
+	}
+	f("a=1 b=2 a=3 c=4 a=5 b=6", 3, "a", "b", "c")
+	f("'b\x01'=1 'b\\x01'=2", 1, `b\\x01`)
+	f("a=U a=2 b=1", 1, "b")
+	var long strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&long, "x=%d y=%d ", i, i)
+	}
+	f(long.String(), 78, "x", "y")
+}
+
+// gone is a reader who has left.
+type gone struct{}
+
+func (gone) Header() http.Header       { return http.Header{} }
+func (gone) WriteHeader(int)           {}
+func (gone) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// TestReaderGone: for a reader who has left, nothing is worked out.
+func TestReaderGone(t *testing.T) {
+	events := many(5000, 1, "a%d=1 ")
+	if err := of(events...).WriteServices(bufio.NewWriter(gone{})); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("WriteServices = %v, want %v", err, io.ErrClosedPipe)
+	}
+	p := sinks.NewPrometheus("1.2.3", func() iter.Seq[*alf.Event] {
+		t.Error("the events are read")
+		return slices.Values(events)
+	})
+	for _, encoding := range []string{"", "gzip"} {
+		r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+		r.Header.Set("Accept-Encoding", encoding)
+		p.ServeHTTP(gone{}, r)
+	}
+}
+
 func TestGzip(t *testing.T) {
 	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 	r.Header.Set("Accept-Encoding", "gzip")
@@ -179,17 +237,36 @@ func TestGzip(t *testing.T) {
 	}
 }
 
-// BenchmarkServices writes 100,000 services with two perfdata items each.
+// BenchmarkServices writes what a reader scrapes: first many services with a
+// few perfdata items, then few with as many as are exported.
 func BenchmarkServices(b *testing.B) {
-	var events []*alf.Event
-	for i := range 100_000 {
-		events = append(events, event(fmt.Sprint("host", i/10), fmt.Sprint("service", i%10), "time=0.1s;1;2;0 size=5KB"))
+	f := func(services, items int, item string) {
+		b.Run(fmt.Sprintf("%dx%d%s", services, items, strings.ReplaceAll(item, "%d", "")), func(b *testing.B) {
+			p := of(many(services, items, item)...)
+			b.ReportAllocs()
+			for b.Loop() {
+				w := bufio.NewWriter(io.Discard)
+				p.WriteServices(w)
+				w.Flush()
+			}
+		})
 	}
-	p := of(events...)
-	b.ReportAllocs()
-	for b.Loop() {
-		w := bufio.NewWriter(io.Discard)
-		p.WriteServices(w)
-		w.Flush()
+	f(100_000, 3, "time%d=0.1s ")
+	f(100_000, 3, "time%d=0.1s;1;2;0;9 ")
+	f(200, 500, "time%d=0.1s;1;2;0;9 ")
+}
+
+// many returns events of services with that many items each, in no order, as
+// the view yields them.
+func many(services, items int, item string) []*alf.Event {
+	events := make([]*alf.Event, services)
+	for i := range events {
+		var data strings.Builder
+		for n := range items {
+			fmt.Fprintf(&data, item, n)
+		}
+		events[i] = event(fmt.Sprint("host", i/10), fmt.Sprint("service", i%10), data.String())
 	}
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+	return events
 }

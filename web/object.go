@@ -17,10 +17,9 @@ import (
 // object is the page about one host or service.
 type object struct {
 	row
-	Name     string // host, or service on host
-	HostLink string // of a service
-	API      string // path of the same in the API
-	Attempt  string
+	Name    string // host, or service on host
+	API     string // path of the same in the API
+	Attempt string
 
 	LastCheck, NextCheck, LastHard moment
 
@@ -92,9 +91,6 @@ func (s *site) describe(r api.Row, now time.Time) object {
 		Check:      sanitize.HTML(r.Service.Check),
 		NotesURL:   webLink(notes(r.Service)),
 		TryCommand: sanitize.HTML(tryCommand(key)),
-	}
-	if !key.IsHost() {
-		o.HostLink = "/" + wire.Path(alf.Key{Host: key.Host})
 	}
 	if r.Head != nil {
 		o.NextCheck = newMoment(r.Head.NextCheck, now)

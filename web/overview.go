@@ -49,19 +49,20 @@ func (s *site) overview(r *http.Request) (page, error) {
 		return page{}, err
 	}
 	now := time.Now()
+	found := s.query.Overview(f)
 	body := overview{
-		Counts:   s.query.Counts(),
+		Counts:   found.Counts,
 		Text:     sanitize.HTML(f.Text),
 		Filtered: len(f.Values()) > 0,
 		AllWrong: with(query, "problems", "true"),
+		Empty:    found.Counts.Hosts.Total == 0,
 	}
-	body.Empty = body.Counts.Hosts.Total == 0
 	if at == 1 {
-		if err := s.problems(r, &body, f, now); err != nil {
+		if err := s.problems(r, &body, found.Problems, now); err != nil {
 			return page{}, err
 		}
 	}
-	if err := s.everything(r, &body, f, at, now); err != nil {
+	if err := s.everything(r, &body, found.Rows, at, now); err != nil {
 		return page{}, err
 	}
 	if body.Page > 1 {
@@ -108,22 +109,19 @@ func with(query url.Values, name, value string) string {
 	return "?" + out.Encode()
 }
 
-func (s *site) problems(r *http.Request, body *overview, f wire.Filter, now time.Time) (err error) {
-	f.Soft = true
-	f.Limit = pageProblems
-	rows, part := api.Cut(s.query.Problems(f), f)
-	body.Problems, err = s.rows(r.Context(), rows, now)
-	body.More = part.Total - len(rows)
+func (s *site) problems(r *http.Request, body *overview, all []api.Row, now time.Time) (err error) {
+	shown := all[:min(len(all), pageProblems)]
+	body.Problems, err = s.rows(r.Context(), shown, now)
+	body.More = len(all) - len(shown)
 	return err
 }
 
-func (s *site) everything(r *http.Request, body *overview, f wire.Filter, at int, now time.Time) error {
-	all := s.query.All(f)
+func (s *site) everything(r *http.Request, body *overview, all []api.Row, at int, now time.Time) error {
 	body.Total = len(all)
 	body.Pages = max(1, (len(all)+pageRows-1)/pageRows)
 	body.Page = min(at, body.Pages)
-	f.Offset, f.Limit = (body.Page-1)*pageRows, pageRows
-	part, _ := api.Cut(all, f)
+	from := (body.Page - 1) * pageRows
+	part := all[from:min(from+pageRows, len(all))]
 	rows, err := s.rows(r.Context(), part, now)
 	for i, row := range rows {
 		switch {

@@ -14,16 +14,17 @@ import (
 
 // row is a host or a service as a line of a table. Its texts are clean.
 type row struct {
-	IsHost  bool
-	Host    string
-	Service string
-	Link    string
-	State   badge
-	Retried string // "SOFT 2/3" as long as a problem is being retried
-	Since   moment // when the state last changed
-	Output  string
-	Stale   *stale
-	Runs    runs
+	IsHost   bool
+	Host     string
+	Service  string
+	HostLink string
+	Link     string
+	State    badge
+	Retried  string // "SOFT 2/3" as long as a problem is being retried
+	Since    moment // when the state last changed
+	Output   string
+	Stale    *stale
+	Runs     runs
 }
 
 // badge is a state as a word and as a class of the style sheet.
@@ -58,14 +59,15 @@ const shownRuns = 20
 func (s *site) row(r api.Row, now time.Time) row {
 	key, st := r.Key(), r.State()
 	out := row{
-		IsHost:  key.IsHost(),
-		Host:    sanitize.HTML(string(key.Host)),
-		Service: sanitize.HTML(string(key.Service)),
-		Link:    "/" + wire.Path(key),
-		State:   newBadge(r.StateName()),
-		Since:   newMoment(st.LastChange, now),
-		Output:  sanitize.HTML(r.Output()),
-		Stale:   newStale(st.Stale, now),
+		IsHost:   key.IsHost(),
+		Host:     sanitize.HTML(string(key.Host)),
+		Service:  sanitize.HTML(string(key.Service)),
+		HostLink: "/" + wire.Path(alf.Key{Host: key.Host}),
+		Link:     "/" + wire.Path(key),
+		State:    newBadge(r.StateName()),
+		Since:    newMoment(st.LastChange, now),
+		Output:   sanitize.HTML(r.Output()),
+		Stale:    newStale(st.Stale, now),
 	}
 	if r.Retried() {
 		out.Retried = attempt(st)

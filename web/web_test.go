@@ -163,10 +163,17 @@ func TestService(t *testing.T) {
 		page := get(t, office(t), "/services/web1/disk%20%2F", 200)
 		contains(t, page, "<title>CRITICAL disk / on web1 – Alf</title>", `<a href="/hosts/web1">web1</a>`,
 			"DISK CRITICAL - 1% &lt;free&gt;\nfirst\nsecond</pre>", "HARD 3/3", "return code 2", "1.500 s",
-			"<code>check_disk -w &lt;secret&gt;</code>", "<td>99</td><td>%</td><td>80</td><td>@90:100</td><td>0</td><td>100</td>",
+			"<code>check_disk -w &lt;secret&gt;</code>", `<td>99</td><td>%</td><td data-of="warning">80</td><td data-of="critical">@90:100</td><td data-of="minimum">0</td><td data-of="maximum">100</td>`,
 			"<td>unknown</td>", "Not read: no number in", "cannot stat", "1h 5m", `href="https://wiki/disk"`,
 			"alf check web1 &#39;disk /&#39;", "DISK OK", `href="/api/v1/services/web1/disk%20%2F?format=xml"`)
 	})
+}
+
+// TestProblemsLinkToHosts: from a problem one gets to its host, too.
+func TestProblemsLinkToHosts(t *testing.T) {
+	page := get(t, office(t), "/", 200)
+	contains(t, page, `<td class="name"><a href="/hosts/web1">web1</a></td>
+<th scope="row" class="name"><a href="/services/web1/disk%20%2F">disk /</a></th>`)
 }
 
 func TestHost(t *testing.T) {
@@ -265,9 +272,15 @@ func TestPaging(t *testing.T) {
 }
 
 func BenchmarkOverview(b *testing.B) {
-	o := large(b, 5000)
-	for b.Loop() {
-		get(b, o, "/", 200)
+	for _, n := range []int{5000, 100_000} {
+		o := large(b, n)
+		for _, path := range []string{"/", "/?page=20", "/?q=nowhere", "/hosts/host0050"} {
+			b.Run(fmt.Sprintf("%d%s", n, path), func(b *testing.B) {
+				for b.Loop() {
+					get(b, o, path, 200)
+				}
+			})
+		}
 	}
 }
 
