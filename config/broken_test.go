@@ -148,7 +148,7 @@ log_levels = { checker = "debug" }
 a = 1
 -- conf.d/a.toml --
 [daemon]
-history = 5
+max_checks_per_host = 5
 socket = "/tmp/alf2.sock"
 log_levels = { checker = "info", ssh = "info" }
 
@@ -187,7 +187,7 @@ log_level             = "INFO"
 log_levels            = { checker = "loud", cheker = "info" }
 max_concurrent_checks = "10"
 max_checks_per_host   = 0
-history               = 1.5
+data_dir              = 1.5
 local_user            = "no-such-user"
 
 [web]
@@ -216,7 +216,7 @@ alf.toml:5: log_level: "INFO" is none of "debug", "info", "warn", "error"; did y
 alf.toml:6: log_levels: checker: "loud" is none of "debug", "info", "warn", "error"
 alf.toml:7: max_concurrent_checks: want an integer, got a string
 alf.toml:8: max_checks_per_host: 0 is not between 1 and 1000
-alf.toml:9: history: want an integer, got a float
+alf.toml:9: data_dir: want a string, got a float
 alf.toml:10: local_user: there is no user "no-such-user"
 alf.toml:13: listen: want a string, got an integer
 alf.toml:16: user: is empty
@@ -233,6 +233,29 @@ alf.toml:28: compat: "icinga" is none of "", "nagios"
 alf.toml:29: plugin_dir: "lib" is not absolute
 alf.toml:30: max_output: "12 parsecs" is no size such as "256KiB"
 alf.toml:31: vars: want a table, got a string`},
+	{"journal", `
+[journal]
+url       = "localhost:4222"
+replicas  = 9
+history   = 0
+retention = "5m"
+max_bytes = "1KB"
+sync      = "never"
+`, `alf.toml:3: url: "localhost:4222" is no address such as "nats://nats1:4222"
+alf.toml:4: replicas: 9 is not between 1 and 5
+alf.toml:5: history: 0 is not between 1 and 10000
+alf.toml:6: retention: "5m" is less than 1h
+alf.toml:7: max_bytes: "1KB" is not between 1048576 and 1125899906842624 bytes
+alf.toml:8: sync: "never" is none of "1s", "always"`},
+	{"journal elsewhere", `
+[journal]
+url  = "nats://me:secret@nats1:4222"
+sync = "always"
+`, `alf.toml:3: url: holds a user or password; use credentials`},
+	{"journal nowhere", `
+[journal]
+replicas = 3
+`, `alf.toml:2: [journal] has settings for an external server, but no url`},
 	{"thresholds and expectations", `
 [host.web1]
 [check.a]
@@ -813,11 +836,11 @@ alf.toml:40: vars.e: unknown key "fil" in [host.web1.vars.e]; did you mean "file
 host.web1.address = 5
 host.web1.ssh.port = "22"
 host.web2.ssh = { port = 22, port = 23 }
-daemon.history = "x"
+daemon.max_checks_per_host = "x"
 `, `alf.toml:2: address: want a string, got an integer
 alf.toml:3: ssh.port: want an integer, got a string
 alf.toml:4: host.web2.ssh.port is already set in line 4
-alf.toml:5: history: want an integer, got a string`},
+alf.toml:5: max_checks_per_host: want an integer, got a string`},
 	{"table in a table that has none", `
 [daemon.web]
 listen = "x"

@@ -32,6 +32,7 @@ type Config struct {
 	File      string   // the main file, as it was given to Load
 	Files     []string // all that were read, the main one first
 	Daemon    Daemon
+	Journal   Journal
 	Web       Web
 	Inventory *alf.Inventory
 	Counts    Counts
@@ -79,6 +80,7 @@ type loader struct {
 	root  *table
 
 	daemon   Daemon
+	journal  Journal
 	web      Web
 	ssh      ssh
 	defaults defaults
@@ -86,6 +88,8 @@ type loader struct {
 	hosts    []*host
 	groups   []*hostgroup
 	checks   []*check
+
+	journalAt alf.Position
 }
 
 func newLoader(o Options) *loader {
@@ -103,6 +107,7 @@ func newLoader(o Options) *loader {
 		Options: o,
 		root:    newTable(nil, alf.Position{}),
 		daemon:  defaultDaemon,
+		journal: defaultJournal,
 		web:     defaultWeb,
 		secrets: make(map[string]alf.Secret),
 	}

@@ -15,7 +15,7 @@ type Daemon struct {
 	LogLevels           map[string]slog.Level // by room; nil: none
 	MaxConcurrentChecks int                   // on all hosts together
 	MaxChecksPerHost    int                   // at a time on one host
-	History             int                   // results that are kept of each service
+	DataDir             string                // where the journal is, unless it is elsewhere
 	LocalUser           string                // whom plugins beside Alf run as; "": as Alf itself
 }
 
@@ -24,12 +24,12 @@ var defaultDaemon = Daemon{
 	LogFormat:           "text",
 	MaxConcurrentChecks: 256,
 	MaxChecksPerHost:    5,
-	History:             20,
+	DataDir:             "/var/lib/alf",
 }
 
 // Rooms returns the parts of Alf that log, each of which may have a level of its
 // own in log_levels.
-func Rooms() []string { return []string{"api", "checker", "main", "ssh"} }
+func Rooms() []string { return []string{"api", "checker", "journal", "main", "ssh"} }
 
 func (d *Daemon) keys(l *loader) keys {
 	return keys{
@@ -39,7 +39,7 @@ func (d *Daemon) keys(l *loader) keys {
 		"log_levels":            to(&d.LogLevels, logLevels),
 		"max_concurrent_checks": to(&d.MaxConcurrentChecks, number(1, 100_000)),
 		"max_checks_per_host":   to(&d.MaxChecksPerHost, number(1, 1000)),
-		"history":               to(&d.History, number(1, 100_000)),
+		"data_dir":              to(&d.DataDir, l.path),
 		"local_user":            to(&d.LocalUser, l.localUser),
 	}
 }

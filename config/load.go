@@ -33,6 +33,7 @@ func sections() []section {
 	return []section{
 		{"secret", true, newSecret},
 		{"daemon", false, func(l *loader, _ string, _ alf.Position) thing { return &l.daemon }},
+		{"journal", false, func(l *loader, _ string, at alf.Position) thing { l.journalAt = at; return &l.journal }},
 		{"web", false, func(l *loader, _ string, _ alf.Position) thing { return &l.web }},
 		{"ssh", false, func(l *loader, _ string, _ alf.Position) thing { return &l.ssh }},
 		{"defaults", false, func(l *loader, _ string, _ alf.Position) thing { return &l.defaults }},

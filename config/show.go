@@ -46,6 +46,7 @@ type printer struct{ w *bufio.Writer }
 
 func (p printer) all(c *Config) {
 	p.daemon(c.Daemon)
+	p.journal(c.Journal)
 	p.table("web")
 	p.set("listen", cmp.Or(c.Web.Listen, "none"))
 	p.list("allowed_hosts", c.Web.AllowedHosts)
@@ -61,13 +62,31 @@ func (p printer) daemon(d Daemon) {
 	p.set("log_level", level(d.LogLevel))
 	p.set("max_concurrent_checks", d.MaxConcurrentChecks)
 	p.set("max_checks_per_host", d.MaxChecksPerHost)
-	p.set("history", d.History)
+	p.set("data_dir", d.DataDir)
 	p.optional("local_user", d.LocalUser)
 	if len(d.LogLevels) > 0 {
 		p.table("daemon", "log_levels")
 		for _, room := range slices.Sorted(maps.Keys(d.LogLevels)) {
 			p.set(room, level(d.LogLevels[room]))
 		}
+	}
+}
+
+func (p printer) journal(j Journal) {
+	p.table("journal")
+	p.optional("url", j.URL)
+	p.optional("credentials", j.Credentials)
+	p.optional("ca", j.CA)
+	if j.URL != "" {
+		p.set("replicas", j.Replicas)
+	}
+	p.set("history", j.History)
+	p.set("retention", j.Retention)
+	p.set("max_bytes", j.MaxBytes)
+	if j.SyncAlways {
+		p.set("sync", syncAlways)
+	} else {
+		p.set("sync", syncSecond)
 	}
 }
 

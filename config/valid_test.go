@@ -165,7 +165,7 @@ log_level             = "warn"
 log_levels            = { checker = "debug", ssh = "error" }
 max_concurrent_checks = 10
 max_checks_per_host   = 2
-history               = 20
+data_dir              = "/srv/alf"
 local_user            = "root"
 [web]
 listen = "none"
@@ -173,7 +173,7 @@ listen = "none"
 	equal(t, "daemon", c.Daemon, Daemon{
 		Socket: filepath.Dir(c.File) + "/run/alf.sock", LogFormat: "json", LogLevel: slog.LevelWarn,
 		LogLevels:           map[string]slog.Level{"checker": slog.LevelDebug, "ssh": slog.LevelError},
-		MaxConcurrentChecks: 10, MaxChecksPerHost: 2, History: 20, LocalUser: "root",
+		MaxConcurrentChecks: 10, MaxChecksPerHost: 2, DataDir: "/srv/alf", LocalUser: "root",
 	})
 	equal(t, "web", c.Web, Web{})
 	for _, address := range []string{"127.0.0.1:5690", "127.1.2.3:0", "[::1]:5690", "localhost:80"} {

@@ -56,7 +56,7 @@ func key(args []string) (alf.Key, error) {
 
 func newStatus(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "status [HOST [SERVICE]]", Short: "Show the state of everything, a host or a service", Args: cobra.MaximumNArgs(2),
+		Use: "status [HOST [SERVICE]]", Short: "Show the state of everything, a host or a service", Args: cobra.MaximumNArgs(2), Annotations: readsOutput,
 		Long: `Show the state of all services, of those on a host, or all that is known of one
 service, as the running daemon has it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -126,7 +126,7 @@ func statusOfHost(ctx context.Context, c *client.Client, w io.Writer, name alf.H
 func newProblems(o *options) *cobra.Command {
 	var soft bool
 	cmd := &cobra.Command{
-		Use: "problems", Short: "Show what is not as it should be, the worst first", Args: cobra.NoArgs,
+		Use: "problems", Short: "Show what is not as it should be, the worst first", Args: cobra.NoArgs, Annotations: readsOutput,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f := wire.Filter{Soft: soft}
 			return o.show(cmd, "/api/v1/problems?"+f.Values().Encode(), func(ctx context.Context, c *client.Client, w io.Writer) error {
@@ -149,11 +149,14 @@ func newProblems(o *options) *cobra.Command {
 func newHistory(o *options) *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
-		Use: "history HOST SERVICE", Short: "Show the last results of a service, newest first", Args: cobra.ExactArgs(2),
+		Use: "history HOST SERVICE", Short: "Show the last results of a service, newest first", Args: cobra.ExactArgs(2), Annotations: readsOutput,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			k, err := key(args)
 			if err != nil {
 				return err
+			}
+			if limit < 1 {
+				return usageError{fmt.Errorf("limit %d is not 1 or more", limit)}
 			}
 			return o.show(cmd, fmt.Sprintf("/api/v1/%s/results?limit=%d", wire.Path(k), limit), func(ctx context.Context, c *client.Client, w io.Writer) error {
 				r, err := c.Results(ctx, k, limit)
@@ -170,7 +173,7 @@ func newHistory(o *options) *cobra.Command {
 
 func newRecheck(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "recheck HOST [SERVICE]", Short: "Run a check now, whatever its schedule says", Args: cobra.RangeArgs(1, 2),
+		Use: "recheck HOST [SERVICE]", Short: "Run a check now, whatever its schedule says", Args: cobra.RangeArgs(1, 2), Annotations: readsSocket,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			k, err := key(args)
 			if err != nil {
@@ -183,7 +186,7 @@ func newRecheck(o *options) *cobra.Command {
 
 func newSubmit(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "submit HOST SERVICE STATUS [OUTPUT]", Short: "Hand in a result that somebody else found", Args: cobra.RangeArgs(3, 4),
+		Use: "submit HOST SERVICE STATUS [OUTPUT]", Short: "Hand in a result that somebody else found", Args: cobra.RangeArgs(3, 4), Annotations: readsSocket,
 		Long: `Hand in the result of a check that was run elsewhere (a passive result). STATUS
 is a return code from 0 to 3 or its name. OUTPUT is what a plugin prints, perfdata
 behind a "|" included; without it, it is read from standard input.`,
@@ -223,16 +226,22 @@ func outputOf(cmd *cobra.Command, args []string) (string, error) {
 
 func newReload(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "reload", Short: "Make the daemon read its configuration again", Args: cobra.NoArgs,
+		Use: "reload", Short: "Make the daemon read its configuration again", Args: cobra.NoArgs, Annotations: readsSocket,
 		Long: `Make the daemon read its configuration again, as SIGHUP does. If it is wrong, all
 mistakes are printed and the old one goes on.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.daemon().Reload(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.daemon().Reload(cmd.Context()); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "reloaded")
+			return err
+		},
 	}
 }
 
 func newLog(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "log [ROOM LEVEL]", Short: "Show or change what the daemon logs", Args: cobra.MatchAll(cobra.MaximumNArgs(2), notOne),
+		Use: "log [ROOM LEVEL]", Short: "Show or change what the daemon logs", Args: cobra.MatchAll(cobra.MaximumNArgs(2), notOne), Annotations: readsSocket,
 		Long: `Show the log level of each part of the daemon, or change one until the next
 reload: debug, info, warn or error.`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -24,7 +24,7 @@ func newCheck(o *options) *cobra.Command {
 		Long: `Run the check of a service, or a host's own, once and now, in a process of its
 own. Nothing is recorded and no daemon is asked. It prints and exits as the
 plugin did: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; also if there was no answer.`,
-		Annotations: map[string]string{likePlugin: "yes"},
+		Annotations: map[string]string{likePlugin: "yes", reads: "config"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := load(o.config)
 			if err != nil {

@@ -22,7 +22,7 @@ func newConfig(o *options) *cobra.Command {
 func newConfigCheck(o *options) *cobra.Command {
 	var noSecrets bool
 	cmd := &cobra.Command{
-		Use: "check [FILE]", Short: "Read the configuration and say what is wrong with it", Args: cobra.MaximumNArgs(1),
+		Use: "check [FILE]", Short: "Read the configuration and say what is wrong with it", Args: cobra.MaximumNArgs(1), Annotations: readsConfig,
 		Long: `Read the configuration and say, a line each, all that is wrong with it. Nothing is
 connected to. The exit code is 1 if the daemon would not start with it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,7 +45,7 @@ connected to. The exit code is 1 if the daemon would not start with it.`,
 
 func newConfigShow(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "show [HOST [SERVICE]]", Short: "Print what applies, defaults included", Args: cobra.MaximumNArgs(2),
+		Use: "show [HOST [SERVICE]]", Short: "Print what applies, defaults included", Args: cobra.MaximumNArgs(2), Annotations: readsConfig,
 		Long: `Print the configuration that applies, every default and group resolved: all of it,
 that of a host, or that of a service. Secrets are shown as <secret>.`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/signal"
 	"os/user"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,7 +20,9 @@ import (
 	"alf"
 	"alf/api/wire"
 	confd "alf/conf.d"
+	"alf/config"
 	"alf/internal/sshserver"
+	"alf/state/memory"
 )
 
 func newDemo(*options) *cobra.Command {
@@ -30,20 +34,26 @@ func newDemo(*options) *cobra.Command {
 it, the configuration that Alf ships, plugins that are sent over the connections,
 and the status over HTTP. Nothing is installed, nothing is left behind.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// It ends with its terminal, and cleans up when its reader has gone.
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
+			defer stop()
+			signal.Ignore(syscall.SIGPIPE)
 			d, err := newDemoHouse(listen)
 			if err != nil {
 				return err
 			}
 			defer d.remove()
-			h, err := build(d.path("alf.toml"), cmd.ErrOrStderr())
+			c, err := load(d.path("alf.toml"))
 			if err != nil {
 				return err
 			}
-			if once {
-				return d.with(cmd.Context(), func(ctx context.Context) error { return h.once(ctx, cmd.OutOrStdout()) })
-			}
-			d.greet(cmd.OutOrStdout(), h)
-			return d.with(cmd.Context(), func(ctx context.Context) error { return h.serve(ctx, nil) })
+			return d.with(ctx, func(ctx context.Context) error {
+				if once {
+					return runOnce(ctx, c, cmd.OutOrStdout(), cmd.ErrOrStderr())
+				}
+				d.greet(cmd.OutOrStdout(), c)
+				return serve(ctx, c, cmd.ErrOrStderr(), nil)
+			})
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:5690", "serve the status on `ADDR`, a loopback address")
@@ -96,7 +106,8 @@ func (d *demo) write() error {
 	}
 	port := d.listener.Addr().(*net.TCPAddr).Port
 	main := fmt.Sprintf(`[daemon]
-socket = %q
+socket   = %q
+data_dir = %q
 
 [web]
 listen = %q
@@ -106,7 +117,7 @@ user           = %q
 port           = %d
 identity_files = ["key"]
 known_hosts    = ["known_hosts"]
-`, d.path("alf.sock"), d.listen, me.Username, port)
+`, d.path("alf.sock"), d.path("data"), d.listen, me.Username, port)
 	return errors.Join(
 		os.WriteFile(d.path("alf.toml"), []byte(main), 0o600),
 		os.WriteFile(d.path("key"), d.server.ClientKey(), 0o600),
@@ -141,22 +152,31 @@ func (d *demo) with(ctx context.Context, f func(context.Context) error) error {
 	return f(ctx)
 }
 
-func (d *demo) greet(w io.Writer, h *house) {
+func (d *demo) greet(w io.Writer, c *config.Config) {
 	fmt.Fprintf(w, `Alf checks %s over SSH.
 
   status   http://%s
-  command  alf --socket %s status
+  command  %s --socket %s status
   files    %s
 
 "replication lag" on db1 fails for half of every 80 seconds. Stop with Ctrl-C.
 
-`, h.config.Load().Counts, d.listen, d.path("alf.sock"), d.dir)
+`, c.Counts, d.listen, os.Args[0], d.path("alf.sock"), d.dir)
 }
 
 // onceFor bounds how long all checks may take together.
 const onceFor = 2 * time.Minute
 
-// once runs every check once and prints the table.
+// runOnce runs every check once, in a house that remembers nothing, and prints
+// the table.
+func runOnce(ctx context.Context, c *config.Config, stdout, stderr io.Writer) error {
+	h, err := build(c, memory.New(memory.Options{}), newLogs(stderr, c.Daemon.LogFormat))
+	if err != nil {
+		return err
+	}
+	return h.once(ctx, stdout)
+}
+
 func (h *house) once(ctx context.Context, stdout io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, onceFor)
 	defer cancel()

@@ -27,6 +27,7 @@ var imports = map[string][]string{
 	"alf/state":                     {"alf", "alf/perfdata"},                                                                                    // pure
 	"alf/state/view":                {"alf", "alf/state"},                                                                                       // a reader of the record
 	"alf/state/memory":              {"alf", "alf/state"},                                                                                       // an engine
+	"alf/state/jetstream":           {"alf", "alf/perfdata", "alf/state"},                                                                       // the engine
 	"alf/state/journaltest":         {"alf", "alf/state"},                                                                                       // what engines have in common
 	"alf/runner":                    {"alf", "alf/sshmux", "alf/plugins"},                                                                       // the only room that knows sshmux
 	"alf/checker":                   {"alf", "alf/perfdata", "alf/state"},                                                                       // the straight line
@@ -45,6 +46,7 @@ var imports = map[string][]string{
 
 // thirdParty says which packages alone may import a module of others.
 var thirdParty = map[string][]string{
+	"github.com/nats-io/":             {"alf/state/jetstream"},
 	"golang.org/x/crypto/ssh":         {"alf/sshmux", "alf/internal/sshdtest", "alf/internal/sshserver"},
 	"github.com/skeema/knownhosts":    {"alf/sshmux"},
 	"github.com/BurntSushi/toml":      {"alf/config"},

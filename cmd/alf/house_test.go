@@ -27,13 +27,13 @@ func TestNothingIsLeft(t *testing.T) {
 	defer d.remove()
 	ctx, stop := context.WithCancel(t.Context())
 	var log syncBuffer
-	h, err := build(d.path("alf.toml"), &log)
+	c, err := load(d.path("alf.toml"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error)
 	go func() {
-		done <- d.with(ctx, func(ctx context.Context) error { return h.serve(ctx, nil) })
+		done <- d.with(ctx, func(ctx context.Context) error { return serve(ctx, c, &log, nil) })
 	}()
 	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(log.String(), "msg=connected"); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {

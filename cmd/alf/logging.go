@@ -38,6 +38,8 @@ func newLogs(w io.Writer, format string) *logs {
 
 func cleanAttr(_ []string, a slog.Attr) slog.Attr {
 	switch v := a.Value.Resolve(); v.Kind() {
+	case slog.KindDuration: // JSON would have it in nanoseconds
+		a.Value = slog.StringValue(v.Duration().String())
 	case slog.KindString:
 		a.Value = slog.StringValue(sanitize.Log(v.String()))
 	case slog.KindAny:

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -69,6 +70,28 @@ func report(stderr io.Writer, called *cobra.Command, err error) int {
 	return exitError
 }
 
+// reads marks a command with the flags of all commands that it heeds. The others
+// are refused: what is given for nothing is a mistake.
+const reads = "reads"
+
+// The flags that commands heed.
+var (
+	readsConfig = map[string]string{reads: "config"}
+	readsSocket = map[string]string{reads: "config socket"}
+	readsOutput = map[string]string{reads: "config socket output"}
+)
+
+func refuseUnused(cmd *cobra.Command, _ []string) error {
+	heeded := strings.Fields(cmd.Annotations[reads])
+	var errs []error
+	for _, name := range []string{"config", "socket", "output"} {
+		if cmd.Flags().Changed(name) && !slices.Contains(heeded, name) {
+			errs = append(errs, usageError{fmt.Errorf("%s has no use for --%s", cmd.CommandPath(), name)})
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // likePlugin marks the commands whose exit code is a plugin's: any trouble of
 // their own is UNKNOWN.
 const likePlugin = "plugin"
@@ -99,8 +122,9 @@ func newRoot(o *options) *cobra.Command {
 judges what they say as Nagios does, remembers it, and shows it over HTTP and to
 Prometheus. Nothing is installed on the hosts but their sshd.`,
 		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:              cobra.NoArgs,
+		PersistentPreRunE: refuseUnused,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := root.PersistentFlags()

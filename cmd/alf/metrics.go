@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"alf/sinks"
+	"alf/state/jetstream"
 )
 
 // measure adds to /metrics how the rooms are doing.
@@ -26,6 +27,17 @@ func (h *house) measure() {
 	m.Counter("alf_config_reload_failures_total", "Reloads that were refused.", h.loaded.failed)
 	h.measureLag()
 	h.measureLinks()
+}
+
+// measureJournal adds how the engine is doing.
+func (h *house) measureJournal(stats func() jetstream.Stats) {
+	m := h.metrics
+	m.Counter("alf_journal_appends_total", "Batches that were made durable.", func() float64 { return float64(stats().Appends) })
+	m.Counter("alf_journal_events_total", "Events in them.", func() float64 { return float64(stats().Events) })
+	m.Counter("alf_journal_bytes_total", "Bytes of them.", func() float64 { return float64(stats().Bytes) })
+	m.Counter("alf_journal_append_seconds_total", "Time that it took to make them durable.", func() float64 { return stats().AppendTime.Seconds() })
+	m.Gauge("alf_journal_behind", "Events that are not in the histories yet.", func() float64 { return float64(stats().Behind) })
+	m.Counter("alf_journal_index_errors_total", "Times that the histories could not be written.", func() float64 { return float64(stats().IndexErrors) })
 }
 
 func (h *house) measureLag() {

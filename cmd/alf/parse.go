@@ -53,6 +53,9 @@ reads it: output, long output, perfdata as it was written and in base units, and
 one error for each piece of perfdata that cannot be read.`,
 		Example: `  check_disk -w 20% -c 10% -p / | alf parse --exit-code $?`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if code < 0 || code > 255 {
+				return usageError{fmt.Errorf("exit code %d is not between 0 and 255", code)}
+			}
 			raw, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxParse))
 			if err != nil {
 				return fmt.Errorf("read the plugin's output: %w", err)

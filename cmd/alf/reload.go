@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"sync"
@@ -18,6 +19,13 @@ type reloads struct {
 	ok       bool
 	lastOK   time.Time
 	failures float64
+}
+
+func (r *reloads) refuse() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ok = false
+	r.failures++
 }
 
 // adopt makes c the configuration that all rooms read.
@@ -39,13 +47,16 @@ func (h *house) reload(ctx context.Context) error {
 	defer h.loaded.one.Unlock()
 	ctx = context.WithoutCancel(ctx)
 	log := h.logs.room("main")
-	c, err := load(h.file)
+	c, err := load(h.started.File)
 	if err != nil {
-		h.loaded.mu.Lock()
-		h.loaded.ok = false
-		h.loaded.failures++
-		h.loaded.mu.Unlock()
-		log.Error("the configuration is wrong, the old one goes on", "config", h.file, "err", err)
+		h.loaded.refuse()
+		log.Error("the configuration is wrong, the old one goes on", "config", h.started.File, "err", err)
+		return err
+	}
+	if len(c.Inventory.Hosts()) == 0 && len(h.inventory().Hosts()) > 0 {
+		err := errors.New("no hosts are left in the configuration; restart Alf if that is meant")
+		h.loaded.refuse()
+		log.Error("the configuration is refused, the old one goes on", "config", h.started.File, "err", err)
 		return err
 	}
 	for _, what := range h.needRestart(c) {
@@ -57,7 +68,7 @@ func (h *house) reload(ctx context.Context) error {
 	}
 	h.adopt(c)
 	h.runner.Retain(c.Inventory)
-	log.Info("reloaded", "config", h.file, "found", c.Counts.String(), "services", diff.String())
+	log.Info("reloaded", "config", h.started.File, "found", c.Counts.String(), "services", diff.String())
 	return nil
 }
 
@@ -74,7 +85,8 @@ func (h *house) needRestart(c *config.Config) []string {
 	f("[daemon] socket", was.Daemon.Socket != c.Daemon.Socket)
 	f("[daemon] log_format", was.Daemon.LogFormat != c.Daemon.LogFormat)
 	f("[daemon] local_user", was.Daemon.LocalUser != c.Daemon.LocalUser)
-	f("[daemon] history", was.Daemon.History != c.Daemon.History)
+	f("[daemon] data_dir", was.Daemon.DataDir != c.Daemon.DataDir)
+	f("[journal]", was.Journal != c.Journal)
 	f("[daemon] max_concurrent_checks", was.Daemon.MaxConcurrentChecks != c.Daemon.MaxConcurrentChecks)
 	f("[daemon] max_checks_per_host", was.Daemon.MaxChecksPerHost != c.Daemon.MaxChecksPerHost)
 	f("[web] listen", was.Web.Listen != c.Web.Listen)

@@ -106,7 +106,8 @@ func configure(ts *testscript.TestScript, neg bool, args []string) {
 	port(ts, false, []string{"WEB_PORT"})
 	ts.Setenv("WEB", "127.0.0.1:"+ts.Getenv("WEB_PORT"))
 	text := fmt.Sprintf(`[daemon]
-socket = %q
+socket   = %q
+data_dir = %q
 %s
 [web]
 listen = %q
@@ -116,7 +117,7 @@ user           = %q
 port           = %s
 identity_files = [%q]
 known_hosts    = [%q]
-`, ts.Getenv("ALF_SOCKET"), strings.Join(args, "\n"), ts.Getenv("WEB"), ts.Getenv("SSH_USER"),
+`, ts.Getenv("ALF_SOCKET"), ts.MkAbs("data"), strings.Join(args, "\n"), ts.Getenv("WEB"), ts.Getenv("SSH_USER"),
 		ts.Getenv("SSH_PORT"), ts.Getenv("SSH_KEY"), ts.Getenv("SSH_KNOWN_HOSTS"))
 	ts.Check(os.WriteFile(ts.MkAbs("alf.toml"), []byte(text), 0o600))
 }

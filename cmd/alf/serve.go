@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -25,40 +26,72 @@ import (
 	"alf/runner"
 	"alf/sinks"
 	"alf/state"
-	"alf/state/memory"
+	"alf/state/jetstream"
 	"alf/state/view"
 	"alf/web"
 )
 
 func newServe(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use: "serve", Short: "Run the daemon", Args: cobra.NoArgs,
+		Use: "serve", Short: "Run the daemon", Args: cobra.NoArgs, Annotations: readsConfig,
 		Long: `Run the daemon until SIGTERM or SIGINT. SIGHUP reads the configuration again; if
 it is wrong, the old one goes on.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			hup := make(chan os.Signal, 1) // from now on, a SIGHUP ends nothing
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)
-			h, err := build(o.config, cmd.ErrOrStderr())
+			signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more is no reason to end
+			c, err := load(o.config)
 			if err != nil {
 				return err
 			}
-			return h.serve(cmd.Context(), hup)
+			return serve(cmd.Context(), c, cmd.ErrOrStderr(), hup)
 		},
 	}
 }
 
-// house is Alf with all its rooms. Building it opens nothing but the
-// configuration.
+// serve runs the daemon on its journal until ctx ends.
+func serve(ctx context.Context, c *config.Config, log io.Writer, hup <-chan os.Signal) (err error) {
+	logs := newLogs(log, c.Daemon.LogFormat)
+	logs.set(c.Daemon.LogLevel, c.Daemon.LogLevels)
+	record, err := openJournal(ctx, c, logs.room("journal"))
+	if err != nil {
+		return fmt.Errorf("open the journal: %w", err)
+	}
+	defer func() { err = errors.Join(err, record.Close()) }()
+	h, err := build(c, record, logs)
+	if err != nil {
+		return err
+	}
+	h.measureJournal(record.Stats)
+	return h.serve(ctx, hup)
+}
+
+func openJournal(ctx context.Context, c *config.Config, log *slog.Logger) (*jetstream.Record, error) {
+	j := c.Journal
+	return jetstream.Open(ctx, jetstream.Options{
+		Dir: filepath.Join(c.Daemon.DataDir, "journal"), URL: j.URL, Credentials: j.Credentials, CA: j.CA, Replicas: j.Replicas,
+		History: j.History, MaxAge: j.Retention, MaxBytes: int64(j.MaxBytes), SyncAlways: j.SyncAlways, Log: log,
+	})
+}
+
+// journal is what every engine of the record does.
+type journal interface {
+	state.Recorder
+	state.Reader
+	state.Feed
+	Run(ctx context.Context) error
+}
+
+// house is Alf with all its rooms. Building it opens nothing.
 type house struct {
-	file    string
 	started *config.Config // what it was built with
 	config  atomic.Pointer[config.Config]
 	logs    *logs
 	loaded  reloads
 
 	runner  *runner.Runner
-	record  *memory.Record
+	record  journal
 	view    *view.View
 	checker *checker.Checker
 	metrics *sinks.Prometheus
@@ -68,18 +101,14 @@ type house struct {
 // refresh is how often a page loads itself again.
 const refresh = 10 * time.Second
 
-func build(file string, log io.Writer) (*house, error) {
-	c, err := load(file)
-	if err != nil {
-		return nil, err
-	}
-	h := &house{file: file, started: c, logs: newLogs(log, c.Daemon.LogFormat), view: view.New()}
+func build(c *config.Config, record journal, logs *logs) (*house, error) {
+	h := &house{started: c, logs: logs, record: record, view: view.New()}
 	h.adopt(c)
+	var err error
 	h.runner, err = runner.New(runner.Options{Log: h.logs.room("ssh"), LocalUser: c.Daemon.LocalUser})
 	if err != nil {
 		return nil, err
 	}
-	h.record = memory.New(memory.Options{History: c.Daemon.History})
 	h.checker = checker.New(checker.Options{
 		Runner: h.runner, Record: h.record, Reader: h.record, Log: h.logs.room("checker"),
 		MaxConcurrent: c.Daemon.MaxConcurrentChecks, MaxPerHost: c.Daemon.MaxChecksPerHost,
@@ -88,13 +117,13 @@ func build(file string, log io.Writer) (*house, error) {
 	h.measure()
 	pages := web.New(web.Options{
 		View: h.view, Reader: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
-		Hints: h.hints(), History: c.Daemon.History, Refresh: refresh, Version: version(),
+		Hints: h.hints(), History: c.Journal.History, Refresh: refresh, Version: version(),
 	})
 	h.api = api.New(api.Options{
 		View: h.view, Reader: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
 		Submit: h.checker.Submit, Reload: h.reload, Ready: h.checker.Ready,
 		Metrics: h.metrics, Pages: pages, Levels: h.logs, AllowedHosts: c.Web.AllowedHosts,
-		History: c.Daemon.History, Version: version(), Started: time.Now(),
+		History: c.Journal.History, Version: version(), Started: time.Now(),
 	})
 	return h, nil
 }
@@ -111,11 +140,15 @@ func loadOptions() config.Options {
 
 // hints say on the pages how to go on.
 func (h *house) hints() []web.Hint {
+	ask, read := "alf", "alf"
+	if c := h.started; c.Daemon.Socket != config.Socket("") {
+		ask, read = "alf --socket "+c.Daemon.Socket, "alf --config "+c.File
+	}
 	return []web.Hint{
-		{Command: "alf status", Text: "shows the same in a terminal; so do alf problems and alf history HOST SERVICE"},
-		{Command: "alf check HOST SERVICE", Text: "runs a check now and prints what the plugin says"},
-		{Command: "alf recheck HOST SERVICE", Text: "lets the daemon run it now"},
-		{Command: filepath.Join(filepath.Dir(h.file), "conf.d"), Text: "is where hosts and checks are defined, in TOML; then alf config check and alf reload"},
+		{Command: ask + " status", Text: "shows the same in a terminal; so do problems and history HOST SERVICE"},
+		{Command: read + " check HOST SERVICE", Text: "runs a check now and prints what the plugin says"},
+		{Command: ask + " recheck HOST SERVICE", Text: "lets the daemon run it now"},
+		{Command: filepath.Join(filepath.Dir(h.started.File), "conf.d"), Text: "is where hosts and checks are defined, in TOML; then config check and reload"},
 	}
 }
 
@@ -129,7 +162,7 @@ func (h *house) serve(ctx context.Context, hup <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
-	h.logs.room("main").Info("started", "version", version(), "config", h.file, "found", h.config.Load().Counts.String())
+	h.logs.room("main").Info("started", "version", version(), "config", h.started.File, "found", h.config.Load().Counts.String())
 	ctx, fail := context.WithCancelCause(ctx)
 	var serving sync.WaitGroup
 	for _, s := range servers {
@@ -156,6 +189,7 @@ func (h *house) check(ctx context.Context, fail context.CancelCauseFunc) {
 	if err := h.view.Load(ctx, h.record); err != nil {
 		fail(fmt.Errorf("read the known states: %w", err))
 	}
+	readers.Go(func() { reader("journal", func() error { return h.record.Run(reading) }) })
 	readers.Go(func() { reader("view", func() error { return h.view.Run(reading, h.record) }) })
 	readers.Go(func() {
 		reader("prometheus", func() error { return h.record.Consume(reading, "prometheus", state.Now, h.metrics.Write) })

@@ -28,7 +28,11 @@ func writeTable(w io.Writer, header string, rows [][]string) error {
 func writeServices(w io.Writer, services []wire.Service) error {
 	var rows [][]string
 	for _, s := range services {
-		rows = append(rows, []string{s.Host, orDash(s.Service), stateOf(s.Head), attempt(s.Head), since(s.LastStateChange), string(s.Output)})
+		at, output := s.LastStateChange, s.Output
+		if s.Stale != nil {
+			at, output = &s.Stale.Since, s.Stale.Output
+		}
+		rows = append(rows, []string{s.Host, orDash(s.Service), stateOf(s.Head), attempt(s.Head), since(at), string(output)})
 	}
 	return writeTable(w, "HOST\tSERVICE\tSTATE\tATTEMPT\tSINCE\tOUTPUT", rows)
 }
@@ -114,7 +118,10 @@ func bound(name string, r *string) string {
 func writeResults(w io.Writer, results []wire.Result) error {
 	var rows [][]string
 	for _, r := range results {
-		kind := r.StateType + " " + strconv.Itoa(r.Attempt) + "/" + strconv.Itoa(r.MaxCheckAttempts)
+		kind := "-"
+		if r.Attempt > 0 {
+			kind = fmt.Sprintf("%s %d/%d", r.StateType, r.Attempt, r.MaxCheckAttempts)
+		}
 		rows = append(rows, []string{local(&r.Time), r.State, kind, r.Cause, strconv.FormatFloat(r.Duration, 'f', 3, 64) + "s", string(r.Output)})
 	}
 	return writeTable(w, "TIME\tSTATE\tTYPE\tCAUSE\tTOOK\tOUTPUT", rows)

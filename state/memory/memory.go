@@ -66,6 +66,13 @@ func New(o Options) *Record {
 	}
 }
 
+// Run waits for the end of ctx: nothing is to be done behind the scenes here, as
+// there is in other engines.
+func (r *Record) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // Append implements state.Recorder.
 func (r *Record) Append(ctx context.Context, events []*alf.Event) error {
 	if err := ctx.Err(); err != nil {

@@ -1,0 +1,355 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"alf"
+	"alf/state"
+)
+
+// cursor is how far somebody has read the feed.
+type cursor struct {
+	done alf.ID
+	seq  uint64 // of the message that holds done; 0: not known
+}
+
+// next returns the events after c, at least one, without moving it; or none and
+// a channel that is closed when there are more. It counts those that are gone.
+func (r *Record) next(ctx context.Context, c *cursor) (events []*alf.Event, dropped uint64, grown <-chan struct{}, err error) {
+	r.mu.Lock()
+	grown, last := r.grown, r.last
+	if b, ok := r.inMemory(c.done + 1); ok {
+		events = b.events[c.done+1-b.first:]
+		c.seq = b.seq
+	}
+	r.mu.Unlock()
+	if events != nil || c.done >= last {
+		return events, 0, grown, nil
+	}
+	if events, err = r.load(ctx, c); err != nil {
+		return nil, 0, nil, fmt.Errorf("read the feed: %w", err)
+	}
+	return events, uint64(events[0].ID - c.done - 1), grown, nil
+}
+
+// inMemory returns the batch that holds id, if it is a recent one.
+func (r *Record) inMemory(id alf.ID) (batch, bool) {
+	i, _ := slices.BinarySearchFunc(r.recent, id, func(b batch, id alf.ID) int {
+		if b.first+alf.ID(len(b.events)) <= id {
+			return -1
+		}
+		return 1
+	})
+	if i == len(r.recent) || r.recent[i].first > id {
+		return batch{}, false
+	}
+	return r.recent[i], true
+}
+
+// load reads the events after c from the stream. c.seq moves on.
+func (r *Record) load(ctx context.Context, c *cursor) ([]*alf.Event, error) {
+	seq := c.seq
+	if seq == 0 {
+		var err error
+		if seq, err = r.search(ctx, c.done+1); err != nil {
+			return nil, err
+		}
+	}
+	for {
+		msg, err := r.message(ctx, seq)
+		if err != nil {
+			return nil, err
+		}
+		events, err := decodeBatch(msg.Data)
+		if err != nil {
+			return nil, fmt.Errorf("message %d: %w", msg.Sequence, err)
+		}
+		i := slices.IndexFunc(events, func(e *alf.Event) bool { return e.ID > c.done })
+		if i >= 0 {
+			c.seq = msg.Sequence
+			return events[i:], nil
+		}
+		seq = msg.Sequence + 1
+	}
+}
+
+// message returns the message of that sequence number, or the oldest one if it
+// is gone.
+func (r *Record) message(ctx context.Context, seq uint64) (*jetstream.RawStreamMsg, error) {
+	msg, err := r.feed.GetMsg(ctx, seq)
+	if !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return msg, err
+	}
+	info, err := r.feed.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if seq >= info.State.FirstSeq {
+		return nil, fmt.Errorf("message %d: %w", seq, jetstream.ErrMsgNotFound)
+	}
+	return r.feed.GetMsg(ctx, info.State.FirstSeq)
+}
+
+// search returns the sequence number of the message that holds id, or of the
+// oldest one if id is older.
+func (r *Record) search(ctx context.Context, id alf.ID) (uint64, error) {
+	info, err := r.feed.Info(ctx)
+	if err != nil {
+		return 0, err
+	}
+	low, high := info.State.FirstSeq, info.State.LastSeq
+	for low < high {
+		middle := low + (high-low+1)/2
+		msg, err := r.message(ctx, middle)
+		if err != nil {
+			return 0, err
+		}
+		first, _, err := span(msg.Data)
+		if err != nil {
+			return 0, fmt.Errorf("message %d: %w", middle, err)
+		}
+		if first > id {
+			high = middle - 1
+		} else {
+			low = middle
+		}
+	}
+	return low, nil
+}
+
+// Follow implements state.Feed.
+func (r *Record) Follow(ctx context.Context, after alf.ID, h state.Handler) error {
+	return r.read(ctx, &cursor{done: after}, func(ctx context.Context, events []*alf.Event, _ uint64) error {
+		return h(ctx, events)
+	})
+}
+
+// read hands all events after c to take, until ctx ends or take fails.
+func (r *Record) read(ctx context.Context, c *cursor, take func(ctx context.Context, events []*alf.Event, dropped uint64) error) error {
+	for {
+		events, dropped, grown, err := r.next(ctx, c)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return err
+		case len(events) == 0:
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-grown:
+			}
+			continue
+		}
+		if err := take(ctx, events, dropped); err != nil {
+			return err
+		}
+		c.done = events[len(events)-1].ID
+	}
+}
+
+// place is where a consumer stands, as it is stored.
+type place struct {
+	Name    string `json:"name"`
+	Done    alf.ID `json:"done"`
+	Seq     uint64 `json:"seq"`
+	Dropped uint64 `json:"dropped"`
+
+	taken  bool
+	stored time.Time
+}
+
+// ErrTaken is the error of a second Consume under a name that is in use.
+var ErrTaken = errors.New("another consumer of that name is running")
+
+// Consume implements state.Feed. A place is stored a moment after it was
+// reached, so that a crash hands the last events on once more.
+func (r *Record) Consume(ctx context.Context, name string, from state.Start, h state.Handler) error {
+	p, err := r.takePlace(ctx, name, from)
+	if err != nil {
+		return fmt.Errorf("consume %q: %w", name, err)
+	}
+	defer r.leavePlace(p)
+	c := &cursor{done: p.Done, seq: p.Seq}
+	return r.read(ctx, c, func(ctx context.Context, events []*alf.Event, dropped uint64) error {
+		if dropped > 0 {
+			r.log.Warn("a consumer was away for too long", "sink", name, "dropped", dropped)
+		}
+		if err := h(ctx, events); err != nil {
+			return err
+		}
+		r.mu.Lock()
+		p.Done, p.Seq = events[len(events)-1].ID, c.seq
+		p.Dropped += dropped
+		due := time.Since(p.stored) >= placeEvery || dropped > 0
+		r.mu.Unlock()
+		if due {
+			return r.storePlace(ctx, p)
+		}
+		return nil
+	})
+}
+
+func (r *Record) takePlace(ctx context.Context, name string, from state.Start) (*place, error) {
+	start, err := r.beginning(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	p := r.places[name]
+	isNew := p == nil
+	if isNew {
+		p = &place{Name: name, Done: start}
+		r.places[name] = p
+	}
+	if p.taken {
+		r.mu.Unlock()
+		return nil, ErrTaken
+	}
+	p.taken = true
+	r.mu.Unlock()
+	if isNew {
+		return p, r.storePlace(ctx, p)
+	}
+	return p, nil
+}
+
+// beginning returns the ID before the first one that a new consumer gets.
+func (r *Record) beginning(ctx context.Context, from state.Start) (alf.ID, error) {
+	r.mu.Lock()
+	last := r.last
+	r.mu.Unlock()
+	if from == state.Now || last == 0 {
+		return last, nil
+	}
+	info, err := r.feed.Info(ctx)
+	if err != nil || info.State.Msgs == 0 {
+		return last, err
+	}
+	msg, err := r.message(ctx, info.State.FirstSeq)
+	if err != nil {
+		return 0, err
+	}
+	first, _, err := span(msg.Data)
+	return first - 1, err
+}
+
+// leavePlace stores where the consumer stopped, also when its context has ended.
+func (r *Record) leavePlace(p *place) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := r.storePlace(ctx, p); err != nil {
+		r.log.Warn("a place is not stored; events will come again", "sink", p.Name, "err", err)
+	}
+	r.mu.Lock()
+	p.taken = false
+	r.mu.Unlock()
+}
+
+func (r *Record) storePlace(ctx context.Context, p *place) error {
+	r.mu.Lock()
+	text, err := json.Marshal(p)
+	r.mu.Unlock()
+	if err == nil {
+		_, err = r.js.Publish(ctx, placeSubject+token(p.Name), text)
+	}
+	if err != nil {
+		return fmt.Errorf("store the place of %q: %w", p.Name, err)
+	}
+	r.mu.Lock()
+	p.stored = time.Now()
+	r.mu.Unlock()
+	return nil
+}
+
+// readPlaces reads the places of all consumers.
+func (r *Record) readPlaces(ctx context.Context) error {
+	s, err := r.js.Stream(ctx, "ALF_PLACES")
+	if err != nil {
+		return fmt.Errorf("read the places: %w", err)
+	}
+	return r.newest(ctx, s, func(subject string, data []byte) error {
+		p := new(place)
+		if err := json.Unmarshal(data, p); err != nil {
+			return fmt.Errorf("the place at %s: %w", subject, err)
+		}
+		r.places[p.Name] = p
+		r.last = max(r.last, p.Done)
+		return nil
+	})
+}
+
+// newest hands the newest message of every subject of s to f.
+func (r *Record) newest(ctx context.Context, s jetstream.Stream, f func(subject string, data []byte) error) error {
+	consumer, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy})
+	if err != nil {
+		return err
+	}
+	info, err := consumer.Info(ctx)
+	if err != nil || info.NumPending == 0 {
+		return err
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(5000))
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	for {
+		msg, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return err
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return err
+		}
+		if err := f(msg.Subject(), msg.Data()); err != nil {
+			return err
+		}
+		if meta.NumPending == 0 {
+			return nil
+		}
+	}
+}
+
+// Places implements state.Feed.
+func (r *Record) Places(context.Context) ([]state.Place, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []state.Place
+	for name, p := range r.places {
+		if name != indexer {
+			out = append(out, state.Place{Name: name, Done: p.Done, Lag: uint64(r.last - p.Done), Dropped: p.Dropped})
+		}
+	}
+	slices.SortFunc(out, func(a, b state.Place) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// Forget implements state.Feed.
+func (r *Record) Forget(ctx context.Context, name string) error {
+	r.mu.Lock()
+	p := r.places[name]
+	if p != nil && p.taken {
+		r.mu.Unlock()
+		return fmt.Errorf("forget %q: %w", name, ErrTaken)
+	}
+	delete(r.places, name)
+	r.mu.Unlock()
+	s, err := r.js.Stream(ctx, "ALF_PLACES")
+	if err == nil {
+		err = s.Purge(ctx, jetstream.WithPurgeSubject(placeSubject+token(name)))
+	}
+	if err != nil {
+		return fmt.Errorf("forget %q: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,43 @@
+package jetstream
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Stats are counts since the record was opened, and sizes at the moment.
+type Stats struct {
+	Appends     uint64        // batches
+	Events      uint64        // in them
+	Bytes       uint64        // of them, as encoded
+	AppendTime  time.Duration // that Append took, all together
+	Behind      int           // events that are in the feed and not yet in the histories
+	IndexErrors uint64        // times that the histories could not be written
+}
+
+type counters struct {
+	appends, events, bytes, indexErrors atomic.Uint64
+	time                                atomic.Int64
+}
+
+func (c *counters) appended(events, bytes int, took time.Duration) {
+	c.appends.Add(1)
+	c.events.Add(uint64(events))
+	c.bytes.Add(uint64(bytes))
+	c.time.Add(int64(took))
+}
+
+// Stats may be called at any time.
+func (r *Record) Stats() Stats {
+	r.mu.Lock()
+	behind := 0
+	for _, events := range r.pending {
+		behind += len(events)
+	}
+	r.mu.Unlock()
+	c := &r.stats
+	return Stats{
+		Appends: c.appends.Load(), Events: c.events.Load(), Bytes: c.bytes.Load(),
+		AppendTime: time.Duration(c.time.Load()), Behind: behind, IndexErrors: c.indexErrors.Load(),
+	}
+}
