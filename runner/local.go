@@ -164,17 +164,19 @@ func (l *local) find(name string, first []string) (string, error) {
 		switch e := executable(file); {
 		case e == nil:
 			return file, nil
-		case errors.Is(e, fs.ErrPermission):
+		case errors.Is(e, errNotExecutable): // it is there; a folder that Alf may not search is as good as empty
 			err = e
 		}
 	}
 	return "", err
 }
 
+var errNotExecutable = errors.New("is not executable")
+
 func executable(file string) error {
 	info, err := os.Stat(file)
 	if err == nil && (info.IsDir() || info.Mode()&0o111 == 0) {
-		err = fmt.Errorf("%s: %w", file, fs.ErrPermission)
+		err = fmt.Errorf("%s %w", file, errNotExecutable)
 	}
 	return err
 }
@@ -199,7 +201,7 @@ func notRun(e alf.Execution, err error) (alf.Exit, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		exit.Code = codeNotFound
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ENOEXEC):
+	case errors.Is(err, errNotExecutable), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ENOEXEC):
 		exit.Code = codeNotExecutable
 	default:
 		return alf.Exit{}, &alf.RunError{Cause: alf.CauseConfig, Phase: "start", Err: fmt.Errorf("cannot start a process: %w", err)}
