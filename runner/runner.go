@@ -47,8 +47,8 @@ func New(o Options) (*Runner, error) {
 // Close ends all connections and the commands that still run over them.
 func (r *Runner) Close() error { return r.mux.Close() }
 
-// Stats returns what the shared connections have done.
-func (r *Runner) Stats() sshmux.Stats { return r.mux.Stats() }
+// Totals returns what the shared connections have done and how they stand.
+func (r *Runner) Totals() sshmux.Totals { return r.mux.Totals() }
 
 // Retain closes the connections that nothing in v uses any more, once their
 // running commands have ended.
@@ -76,6 +76,9 @@ func (r *Runner) Run(ctx context.Context, e alf.Execution) (alf.Exit, error) {
 
 func (r *Runner) remote(ctx context.Context, e alf.Execution) (alf.Exit, error) {
 	t := target(e.Host)
+	if e.Ordered {
+		r.mux.Hurry(t)
+	}
 	if len(e.Argv) == 0 && e.Shell == "" {
 		return r.ping(ctx, t, e)
 	}
@@ -111,7 +114,7 @@ func target(h *alf.Host) sshmux.Target {
 		Password:   string(h.SSH.Password),
 		KnownHosts: h.SSH.KnownHosts, HostKeyPolicy: sshmux.HostKeyPolicy(h.SSH.HostKeyPolicy),
 		MaxSessions: h.SSH.MaxSessions, ConnectTimeout: h.SSH.ConnectTimeout,
-	}
+	}.Seal()
 }
 
 var causes = map[sshmux.Kind]alf.Cause{

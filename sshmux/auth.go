@@ -1,7 +1,6 @@
 package sshmux
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +20,8 @@ const maxTries = 6
 // credentials are what one attempt to log in has to offer.
 type credentials struct {
 	methods  []ssh.AuthMethod
-	problems []error  // the keys that could not be had, and why
-	agent    net.Conn // nil without an agent
+	problems []error // the keys that could not be had, and why
+	release  func()  // ends the talk with the agent; nil without one
 }
 
 // newCredentials reads the target's keys. The caller closes the result when the login is over.
@@ -41,12 +40,17 @@ func newCredentials(ctx context.Context, t Target) (*credentials, error) {
 	if t.Agent {
 		signers = append(signers, c.askAgent(ctx, t)...)
 	}
-	if signers = distinct(signers, t.Password != ""); len(signers) > 0 {
+	password := t.password()
+	tries := maxTries
+	if password != "" {
+		tries--
+	}
+	if signers = distinct(signers, tries); len(signers) > 0 {
 		// One method with all keys: x/crypto tries each method once.
 		c.methods = append(c.methods, ssh.PublicKeys(signers...))
 	}
-	if t.Password != "" {
-		c.methods = append(c.methods, ssh.Password(t.Password), ssh.KeyboardInteractive(answer(t.Password)))
+	if password != "" {
+		c.methods = append(c.methods, ssh.Password(password), ssh.KeyboardInteractive(answer(password)))
 	}
 	if len(c.methods) == 0 {
 		c.close()
@@ -56,22 +60,18 @@ func newCredentials(ctx context.Context, t Target) (*credentials, error) {
 }
 
 func (c *credentials) close() {
-	if c.agent != nil {
-		c.agent.Close()
+	if c.release != nil {
+		c.release()
 	}
 }
 
-// distinct drops keys that come twice, and those that sshd would not let us try.
-func distinct(signers []ssh.Signer, password bool) []ssh.Signer {
-	room := maxTries
-	if password {
-		room--
-	}
+// distinct drops keys that come twice, and those for which there are not tries enough.
+func distinct(signers []ssh.Signer, tries int) []ssh.Signer {
 	seen := make(map[string]bool)
 	var list []ssh.Signer
 	for _, s := range signers {
 		blob := string(s.PublicKey().Marshal())
-		if !seen[blob] && len(list) < room {
+		if !seen[blob] && len(list) < tries {
 			list = append(list, s)
 		}
 		seen[blob] = true
@@ -95,23 +95,21 @@ func answer(password string) ssh.KeyboardInteractiveChallenge {
 
 // readKey reads a private key. Like ssh, it refuses a file of ours that others may read.
 func readKey(file string) (ssh.Signer, error) {
-	f, err := os.Open(file)
+	info, err := os.Stat(file)
 	if err != nil {
 		return nil, fmt.Errorf("identity file: %w", err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("identity file: %w", err)
+	if info.Mode()&fs.ModeNamedPipe != 0 { // to open it could take for ever
+		return nil, fmt.Errorf("identity file %s is a pipe", file)
 	}
 	if mode := info.Mode().Perm(); ours(info) && mode&0o077 != 0 {
 		return nil, fmt.Errorf("identity file %s: others may read it (mode %#o): run chmod 600 on it", file, mode)
 	}
-	var b bytes.Buffer
-	if _, err := b.ReadFrom(f); err != nil {
+	text, err := os.ReadFile(file)
+	if err != nil {
 		return nil, fmt.Errorf("identity file: %w", err)
 	}
-	signer, err := ssh.ParsePrivateKey(b.Bytes())
+	signer, err := ssh.ParsePrivateKey(text)
 	if _, encrypted := errors.AsType[*ssh.PassphraseMissingError](err); encrypted {
 		return nil, fmt.Errorf("identity file %s is encrypted: use an agent", file)
 	}
@@ -126,8 +124,9 @@ func ours(info fs.FileInfo) bool {
 	return ok && int(stat.Uid) == os.Getuid()
 }
 
-// askAgent returns the agent's keys. The connection stays open until close, because the keys
-// sign over it.
+// askAgent returns the agent's keys. The connection stays open until close or the end of the
+// context, because the keys sign over it; and an agent may take for ever, as one does that asks
+// a person.
 func (c *credentials) askAgent(ctx context.Context, t Target) []ssh.Signer {
 	socket := t.AgentSocket
 	if socket == "" {
@@ -142,11 +141,15 @@ func (c *credentials) askAgent(ctx context.Context, t Target) []ssh.Signer {
 		c.problems = append(c.problems, fmt.Errorf("agent: %w", err))
 		return nil
 	}
-	c.agent = conn
-	if deadline, ok := ctx.Deadline(); ok {
-		conn.SetDeadline(deadline)
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	c.release = func() {
+		stop()
+		conn.Close()
 	}
 	signers, err := agent.NewClient(conn).Signers()
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		c.problems = append(c.problems, fmt.Errorf("agent %s: %w", socket, err))
 	}

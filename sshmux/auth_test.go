@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -191,4 +193,112 @@ func TestNoSecrets(t *testing.T) {
 			t.Errorf("%q is told: %s", secret, &said)
 		}
 	}
+}
+
+// mute is an agent that lists its keys, and signs nothing until the test ends, like one that
+// asks a person.
+type mute struct {
+	agent.Agent
+	asked chan<- bool
+	ended <-chan struct{}
+}
+
+func (m mute) Sign(ssh.PublicKey, []byte) (*ssh.Signature, error) {
+	m.asked <- true
+	<-m.ended
+	return nil, errors.New("too late")
+}
+
+// socketOf listens on a unix socket and hands each connection to serve.
+func socketOf(t *testing.T, serve func(net.Conn)) (socket string) {
+	t.Helper()
+	socket = filepath.Join(t.TempDir(), "agent")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() {
+				defer c.Close()
+				serve(c)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		conns.Wait()
+	})
+	return socket
+}
+
+// Close must not wait for an agent that hangs, whatever the time that a login may take.
+func TestCloseWhileAgentHangs(t *testing.T) {
+	f := func(name string, serve func(c net.Conn, asked chan<- bool, ended <-chan struct{})) {
+		t.Helper()
+		ended, asked := make(chan struct{}), make(chan bool, 10)
+		h, target := newHost(t)
+		h.config.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) { return nil, nil }
+		target.Password, target.Agent, target.ConnectTimeout = "", true, time.Hour
+		target.AgentSocket = socketOf(t, func(c net.Conn) { serve(c, asked, ended) })
+		t.Cleanup(func() { close(ended) })
+		m := New(Options{Dial: h.Dial})
+		done := make(chan error, 1)
+		go func() {
+			_, err := m.Run(t.Context(), target, Command{Shell: "true"})
+			done <- err
+		}()
+		<-asked
+		closed := make(chan struct{})
+		go func() {
+			m.Close()
+			close(closed)
+		}()
+		select {
+		case <-closed:
+		case <-time.After(4 * time.Second):
+			t.Fatalf("%s: Close waits for the agent", name)
+		}
+		if err := <-done; !errors.Is(err, ErrClosed) {
+			t.Errorf("%s: Run = %v, want ErrClosed", name, err)
+		}
+	}
+	f("says nothing", func(c net.Conn, asked chan<- bool, ended <-chan struct{}) {
+		asked <- true
+		<-ended
+	})
+	f("signs nothing", func(c net.Conn, asked chan<- bool, ended <-chan struct{}) {
+		ring := agent.NewKeyring()
+		_, private, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil || ring.Add(agent.AddedKey{PrivateKey: private}) != nil {
+			t.Error("no key")
+		}
+		agent.ServeAgent(mute{ring, asked, ended}, c)
+	})
+}
+
+// To open a pipe that nobody writes to takes for ever.
+func TestFilesThatArePipes(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	good := Target{Name: "web1", Addr: "192.0.2.1:22", User: "monitor", Password: "x", KnownHosts: []string{"/nonexistent"}}
+	m := newMux(t, Options{})
+	f := func(phase Phase, change func(*Target)) {
+		t.Helper()
+		target := good
+		change(&target)
+		_, err := m.Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+		if kind(t, err, Config, phase); !strings.Contains(err.Error(), pipe+" is a pipe") {
+			t.Errorf("err = %v, want one that names the pipe", err)
+		}
+	}
+	f(PhaseAuth, func(t *Target) { t.Password, t.IdentityFiles = "", []string{pipe} })
+	f(PhaseHostKey, func(t *Target) { t.KnownHosts = []string{pipe} })
 }

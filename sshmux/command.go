@@ -25,8 +25,9 @@ type Command struct {
 	Path []string
 	// Dir is the directory to run in; empty means the account's home.
 	Dir string
-	// Stdin is copied to the command; nil gives it /dev/null. Run does not wait for a Read
-	// that is under way when the command ends: that Read's goroutine ends when the Read does.
+	// Stdin is copied to the command; nil gives it /dev/null. It gets no new Read after Run has
+	// returned; but a Read that is under way when the command ends is not waited for: its
+	// goroutine ends when the Read does.
 	Stdin io.Reader
 	// Stdout and Stderr receive the output, each in its own goroutine; nil discards. They must
 	// not block. After one has returned an error, it gets no more, and the command goes on.

@@ -1,6 +1,7 @@
 package sshmux
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 // idle, beside the three of x/crypto.
 type conn struct {
 	mux    *Mux
+	link   *link // whose connection it is
 	target Target
 	ssh    ssh.Conn
 	opens  <-chan ssh.NewChannel
@@ -27,23 +29,21 @@ type conn struct {
 	dead   chan struct{}             // closed when the connection has ended; then cause says why
 
 	running atomic.Int32 // commands that run
-	held    atomic.Int32 // slots whose command has ended, but whose channel something on the host holds open
 	rtt     atomic.Int64 // the newest round trip, in nanoseconds
-	used    atomic.Int64 // when a command last ended, in nanoseconds since 1970
 
 	mu    sync.Mutex
 	cause error
 }
 
-// close ends the connection. The first cause given is kept; with nil, the connection's own end
-// will be the cause.
+// close ends the connection. It waits for nothing: dead tells the end. The first cause given
+// is kept; with nil, the connection's own end will be the cause.
 func (c *conn) close(cause error) {
 	c.mu.Lock()
 	if c.cause == nil {
 		c.cause = cause
 	}
 	c.mu.Unlock()
-	c.ssh.Close()
+	c.wire.Close() // the Close of x/crypto waits for those who take what has arrived, us among them
 }
 
 // why returns the cause of the connection's end.
@@ -53,10 +53,22 @@ func (c *conn) why() error {
 	return c.cause
 }
 
-// idle reports whether no command has run for so long; 0 means never.
-func (c *conn) idle(limit time.Duration) bool {
-	used, waiting := c.slots.state()
-	return limit > 0 && used == 0 && waiting == 0 && time.Since(time.Unix(0, c.used.Load())) >= limit
+// ping waits for a sign of life. It returns errLost when the connection ends.
+func (c *conn) ping(ctx context.Context) (time.Duration, error) {
+	answer := make(chan time.Duration, 1)
+	asks := c.pings
+	for {
+		select {
+		case asks <- answer:
+			asks = nil
+		case rtt := <-answer:
+			return rtt, nil
+		case <-c.dead:
+			return 0, errLost
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
 }
 
 // nudge asks the peer for a sign of life soon.
@@ -101,7 +113,20 @@ func (c *conn) serve() {
 			}
 		}
 	}
-	c.close(lost(c.ssh.Wait()))
+	c.close(lost(c.end()))
+}
+
+// end returns how x/crypto says that the connection ended. It has ended; but where the host
+// broke the protocol and talks on, x/crypto may never say so.
+func (c *conn) end() error {
+	end := make(chan error, 1)
+	go func() { end <- c.ssh.Wait() }()
+	select {
+	case err := <-end:
+		return err
+	case <-time.After(closeGrace):
+		return errors.New("the host broke the protocol")
+	}
 }
 
 // lost returns the reason for the end of a connection in words.
@@ -161,9 +186,6 @@ func (k *keepalive) answered(rtt time.Duration) {
 // check is called when the timer fires. Its error says that the peer is to be given up.
 func (k *keepalive) check() error {
 	o := k.conn.mux.options
-	if k.conn.idle(o.IdleTimeout) {
-		return errIdle
-	}
 	silent := time.Since(k.conn.wire.heard())
 	if k.asked.IsZero() {
 		if silent < o.KeepaliveInterval {

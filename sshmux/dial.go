@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 type dialer struct {
 	mux    *Mux
 	target Target
-	keys   *hostKeySet
+	trust  *trust
 
 	mu      sync.Mutex
 	phase   Phase
@@ -29,7 +30,7 @@ func (m *Mux) dial(ctx context.Context, t Target) (*conn, error) {
 	timeout := or(t.ConnectTimeout, m.options.ConnectTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v", timeout))
 	defer cancel()
-	keys, err := m.hostKeys.load(t.KnownHosts)
+	known, err := m.hostKeys.trust(t)
 	if err != nil {
 		return nil, t.fail(Config, PhaseHostKey, err)
 	}
@@ -38,7 +39,7 @@ func (m *Mux) dial(ctx context.Context, t Target) (*conn, error) {
 		return nil, t.fail(Config, PhaseAuth, err)
 	}
 	defer login.close()
-	d := &dialer{mux: m, target: t, keys: keys, phase: PhaseDial}
+	d := &dialer{mux: m, target: t, trust: known, phase: PhaseDial}
 	wire, err := d.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -77,7 +78,7 @@ func (d *dialer) handshake(ctx context.Context, wire *meter, login *credentials)
 		User:              d.target.User,
 		Auth:              login.methods,
 		ClientVersion:     "SSH-2.0-Alf",
-		HostKeyAlgorithms: d.keys.algorithms(d.target),
+		HostKeyAlgorithms: d.trust.algorithms(),
 		HostKeyCallback:   d.checkHostKey,
 	})
 	if err != nil {
@@ -94,9 +95,18 @@ func (d *dialer) handshake(ctx context.Context, wire *meter, login *credentials)
 		nudges: make(chan struct{}, 1),
 		dead:   make(chan struct{}),
 	}
-	c.used.Store(c.since.UnixNano())
 	c.slots.limit = or(d.target.MaxSessions, defaultSessions)
 	return c, nil
+}
+
+// refusal returns what to say of a login that was refused. The library reports a
+// refusal in the middle of keyboard-interactive as a message it did not expect.
+func refusal(user string, err error) error {
+	err = bare(err)
+	if strings.Contains(err.Error(), "unexpected message type 51 ") {
+		err = errors.New("the password is wrong, or not enough")
+	}
+	return fmt.Errorf("login as %s refused: %w", user, err)
 }
 
 func (d *dialer) enter(p Phase) {
@@ -109,10 +119,10 @@ func (d *dialer) enter(p Phase) {
 // is sent.
 func (d *dialer) checkHostKey(_ string, _ net.Addr, key ssh.PublicKey) error {
 	d.enter(PhaseHostKey)
-	err := d.keys.check(d.target, key)
-	if unknown, ok := errors.AsType[*HostKeyError](err); ok && d.target.HostKeyPolicy == AcceptNew && !unknown.Revoked && len(unknown.Known) == 0 {
+	err := d.trust.check(key)
+	if e, ok := errors.AsType[*HostKeyError](err); ok && d.target.HostKeyPolicy == AcceptNew && e.unknown() {
 		var added bool
-		if added, err = d.keys.accept(d.target, key); added {
+		if added, err = d.trust.accept(key); added {
 			d.mux.options.Log.Info("host key accepted", "host", d.target.name(), "key", fingerprint(key), "file", d.target.KnownHosts[0])
 		}
 	}
@@ -143,7 +153,7 @@ func (d *dialer) explain(ctx context.Context, wire *meter, login *credentials, e
 		return t.fail(HostKey, PhaseHostKey, fmt.Errorf("the host has no key of a type that is known for it: want %q, it has %q", e.SupportedAlgorithms, e.RequestedAlgorithms))
 	}
 	if d.phase == PhaseAuth && !broken(err) {
-		return t.fail(Auth, PhaseAuth, errors.Join(append([]error{bare(err)}, login.problems...)...))
+		return t.fail(Auth, PhaseAuth, errors.Join(append([]error{refusal(d.target.User, err)}, login.problems...)...))
 	}
 	if said := wire.greeting(); said != "" {
 		return t.fail(Transport, d.phase, fmt.Errorf("the host hung up and said %q", said))

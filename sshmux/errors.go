@@ -72,7 +72,7 @@ func (e *Error) Error() string {
 	if e.Name != e.Addr {
 		fmt.Fprintf(&b, " (%s)", e.Addr)
 	}
-	fmt.Fprintf(&b, ": %s: %v", e.Phase, e.Err)
+	fmt.Fprintf(&b, ": %s: %s", e.Phase, strings.ReplaceAll(e.Err.Error(), "\n", "; "))
 	if !e.Retry.IsZero() {
 		fmt.Fprintf(&b, "; next attempt at %s", e.Retry.Format(time.TimeOnly))
 	}
@@ -87,8 +87,7 @@ var ErrClosed = errors.New("closed")
 
 var (
 	errUnwanted = errors.New("no longer wanted")
-	errIdle     = errors.New("idle")
-	errSpent    = errors.New("all sessions are held by processes that were left behind")
+	errSpent    = errors.New("the host keeps all sessions for commands that have ended or were never begun")
 	// errLost marks the loss of a connection before the command was sent, so that another
 	// connection may be tried.
 	errLost = errors.New("connection lost")

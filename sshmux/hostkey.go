@@ -1,7 +1,6 @@
 package sshmux
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
 	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
 )
@@ -25,6 +23,12 @@ type HostKeyError struct {
 	Revoked     bool     // a known_hosts line revokes the shown key
 	File        string   // the file that Line belongs in
 	Line        string   // the line that would make the shown key known, without a newline
+	Certificate error    // why the certificate that the host has shown is not valid; nil: it has shown a plain key
+}
+
+// unknown reports whether nothing is known about the host, for good or ill.
+func (e *HostKeyError) unknown() bool {
+	return !e.Revoked && e.Certificate == nil && len(e.Known) == 0
 }
 
 // Error names the host and the fingerprints, and says what to do.
@@ -32,6 +36,8 @@ func (e *HostKeyError) Error() string {
 	switch {
 	case e.Revoked:
 		return fmt.Sprintf("host key of %s is revoked: %s (%s)", e.Host, e.Fingerprint, strings.Join(e.Known, ", "))
+	case e.Certificate != nil:
+		return fmt.Sprintf("host certificate of %s is not valid: %v; known is %s", e.Host, e.Certificate, strings.Join(e.Known, ", "))
 	case len(e.Known) > 0:
 		return fmt.Sprintf("host key of %s has changed: known is %s, the host shows %s; if that is right, remove the old one (ssh-keygen -R '%s' -f %s) and add the line: %s",
 			e.Host, strings.Join(e.Known, ", "), e.Fingerprint, e.Host, e.File, e.Line)
@@ -46,67 +52,75 @@ type hostKeys struct {
 	sets map[string]*hostKeySet // by the names of the files
 }
 
-// hostKeySet is what a list of known_hosts files says.
+// hostKeySet is a list of known_hosts files.
 type hostKeySet struct {
-	mu    *sync.Mutex // of hostKeys; guards what follows
 	files []string
-	stamp string // sizes and times of the files
-	db    *knownhosts.HostKeyDB
-	added map[string][]ssh.PublicKey // what we have appended since db was read, by host
+
+	mu    sync.Mutex // held while the files are read or appended to, but not while they are searched
+	stamp string     // sizes and times of the files
+	db    *knownHosts
 }
 
-// load returns the set of the files as they are now.
-func (h *hostKeys) load(files []string) (*hostKeySet, error) {
+// trust is what is known about the keys of one target. It is looked up once for each dial.
+type trust struct {
+	target Target
+	set    *hostKeySet
+	db     *knownHosts
+	host   string       // the first of the target's names for which any key is known, or the last
+	lines  []*knownLine // of host
+}
+
+// trust looks up what the target's files, as they are now, say about its keys.
+func (h *hostKeys) trust(t Target) (*trust, error) {
+	set := h.set(t.KnownHosts)
+	set.mu.Lock()
+	db, err := set.refresh()
+	set.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	k := &trust{target: t, set: set, db: db}
+	k.look(db.lookup)
+	return k, nil
+}
+
+func (h *hostKeys) set(files []string) *hostKeySet {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	key := strings.Join(files, "\x00")
-	set := h.sets[key]
-	if set == nil {
-		set = &hostKeySet{mu: &h.mu, files: files}
+	if h.sets[key] == nil {
+		if h.sets == nil {
+			h.sets = make(map[string]*hostKeySet)
+		}
+		h.sets[key] = &hostKeySet{files: files}
 	}
-	if err := set.refresh(); err != nil {
-		return nil, err
-	}
-	if h.sets == nil {
-		h.sets = make(map[string]*hostKeySet)
-	}
-	h.sets[key] = set
-	return set, nil
+	return h.sets[key]
 }
 
 // refresh reads the files unless they are as they were. The caller holds mu.
-func (s *hostKeySet) refresh() error {
+func (s *hostKeySet) refresh() (*knownHosts, error) {
 	stamp, present, err := stampOf(s.files)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if s.db != nil && stamp == s.stamp {
-		return nil
+		return s.db, nil
 	}
-	db, err := knownhosts.NewDB(present...)
+	db, err := readKnownHosts(present)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.db, s.stamp, s.added = db, stamp, nil
-	return nil
+	s.db, s.stamp = db, stamp
+	return db, nil
 }
 
-// stampOf returns a text that changes when the files do, and those of them that are there.
-func stampOf(files []string) (stamp string, present []string, err error) {
-	var b strings.Builder
-	for _, file := range files {
-		info, err := os.Stat(file)
-		if errors.Is(err, os.ErrNotExist) {
-			b.WriteString("-\n")
-			continue
+// look finds the lines for the target.
+func (k *trust) look(find func(host string) []*knownLine) {
+	for _, k.host = range hosts(k.target) {
+		if k.lines = find(k.host); len(k.lines) > 0 {
+			return
 		}
-		if err != nil {
-			return "", nil, err
-		}
-		present = append(present, file)
-		fmt.Fprintln(&b, info.Size(), info.ModTime().UnixNano())
 	}
-	return b.String(), present, nil
 }
 
 // hosts returns what a target is called in known_hosts files, the first name first, each with
@@ -124,23 +138,43 @@ func plainName(s string) bool {
 	return s != "" && strings.Trim(s, "-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz") == ""
 }
 
-// algorithms returns the types of host keys to ask a target for: those that are known, so that
-// a host that has several keys shows one that can be checked.
-func (s *hostKeySet) algorithms(t Target) []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, host := range hosts(t) {
-		if known := s.db.HostKeyAlgorithms(host); len(known) > 0 {
-			return known
-		}
-		if keys := s.added[host]; len(keys) > 0 {
-			return []string{keys[0].Type()}
+// algorithms returns the types of host keys to ask the target for: those that are known, so
+// that a host that has several keys shows one that can be checked.
+func (k *trust) algorithms() []string {
+	var list []string
+	for _, l := range k.lines {
+		for _, algorithm := range algorithmsOf(l) {
+			if !slices.Contains(list, algorithm) {
+				list = append(list, algorithm)
+			}
 		}
 	}
-	// ssh asks for ed25519 first; x/crypto would ask for ECDSA.
-	all := ssh.SupportedAlgorithms().HostKeys
+	if len(list) > 0 {
+		return list
+	}
+	// ssh asks for ed25519 first; x/crypto would ask for ECDSA. Where no authority is known, a
+	// certificate says nothing.
+	all := slices.DeleteFunc(ssh.SupportedAlgorithms().HostKeys, func(a string) bool { return strings.HasSuffix(a, certSuffix) })
 	slices.SortStableFunc(all, func(a, b string) int { return rank(a) - rank(b) })
 	return all
+}
+
+// certSuffix ends the names of the types of certificates.
+const certSuffix = "-cert-v01@openssh.com"
+
+// algorithmsOf returns the types by which a host can show the key of a line, or a certificate
+// of that authority.
+func algorithmsOf(l *knownLine) []string {
+	list := []string{l.key.Type()}
+	if list[0] == ssh.KeyAlgoRSA { // one type of key, but three of signatures
+		list = []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSA}
+	}
+	if l.authority {
+		for i, algorithm := range list {
+			list[i] = strings.TrimSuffix(algorithm, "@openssh.com") + certSuffix
+		}
+	}
+	return list
 }
 
 func rank(algorithm string) int {
@@ -150,98 +184,105 @@ func rank(algorithm string) int {
 	return 1
 }
 
-// check returns nil if the key is known for the target. The first of the target's names for
-// which any key is known decides. The error is a *HostKeyError.
-func (s *hostKeySet) check(t Target, key ssh.PublicKey) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.look(t, key)
+// check returns nil if the key is known for the target. The error is a *HostKeyError.
+func (k *trust) check(key ssh.PublicKey) error {
+	if l := k.db.revokes(key); l != nil {
+		e := k.refuse(key)
+		e.Revoked, e.Known = true, []string{fmt.Sprintf("%s:%d", l.file, l.number)}
+		return e
+	}
+	if cert, ok := key.(*ssh.Certificate); ok {
+		return k.checkCertificate(cert)
+	}
+	for _, l := range k.lines {
+		if sameKey(l.key, key) {
+			return nil
+		}
+	}
+	return k.refuse(key)
 }
 
-// look is check for a caller who holds mu.
-func (s *hostKeySet) look(t Target, key ssh.PublicKey) error {
-	var unknown *HostKeyError
-	for _, host := range hosts(t) {
-		err := s.lookHost(host, key)
+// checkCertificate returns nil if the certificate is for one of the target's names, and its
+// authority is known for that.
+func (k *trust) checkCertificate(cert *ssh.Certificate) error {
+	var problems []error
+	for _, host := range hosts(k.target) {
+		lines := k.db.lookup(host)
+		checker := ssh.CertChecker{IsHostAuthority: func(authority ssh.PublicKey, _ string) bool {
+			return slices.ContainsFunc(lines, func(l *knownLine) bool { return l.authority && sameKey(l.key, authority) })
+		}}
+		err := checker.CheckHostKey(host, nil, cert)
 		if err == nil {
 			return nil
 		}
-		e := s.describe(host, key, err)
-		if len(e.Known) > 0 || e.Revoked {
-			return e
-		}
-		unknown = e // the last one is the address
+		problems = append(problems, err)
 	}
-	unknown.Line = lineFor(t, key)
-	return unknown
+	e := k.refuse(cert)
+	e.Certificate = errors.Join(problems...)
+	return e
 }
 
-func (s *hostKeySet) lookHost(host string, key ssh.PublicKey) error {
-	for _, k := range s.added[host] {
-		if bytes.Equal(k.Marshal(), key.Marshal()) {
-			return nil
-		}
-	}
-	// The address of the peer counts only where there is no host name; there always is one.
-	return s.db.HostKeyCallback()(host, new(net.TCPAddr), key)
-}
-
-// describe turns a refusal into an error for people.
-func (s *hostKeySet) describe(host string, key ssh.PublicKey, err error) *HostKeyError {
+// refuse says that a key is not known.
+func (k *trust) refuse(key ssh.PublicKey) *HostKeyError {
 	e := &HostKeyError{
-		Host:        xknownhosts.Normalize(host),
+		Host:        xknownhosts.Normalize(k.host),
 		Fingerprint: fingerprint(key),
-		File:        s.files[0],
-		Line:        xknownhosts.Line([]string{xknownhosts.Normalize(host)}, key),
+		File:        k.set.files[0],
+		Line:        xknownhosts.Line([]string{xknownhosts.Normalize(k.host)}, key),
 	}
-	if refused, ok := errors.AsType[*xknownhosts.KeyError](err); ok {
-		for _, k := range refused.Want {
-			e.Known = append(e.Known, fmt.Sprintf("%s (%s:%d)", fingerprint(k.Key), k.Filename, k.Line))
-			e.File = k.Filename
+	for _, l := range k.lines {
+		at := l.file
+		if l.number > 0 {
+			at = fmt.Sprintf("%s:%d", l.file, l.number)
 		}
+		e.Known = append(e.Known, fmt.Sprintf("%s (%s)", fingerprint(l.key), at))
+		e.File = l.file
 	}
-	if revoked, ok := errors.AsType[*xknownhosts.RevokedError](err); ok {
-		e.Revoked = true
-		e.Known = []string{fmt.Sprintf("%s:%d", revoked.Revoked.Filename, revoked.Revoked.Line)}
-	}
-	for _, k := range s.added[host] {
-		e.Known = append(e.Known, fmt.Sprintf("%s (%s)", fingerprint(k), s.files[0]))
+	if len(k.lines) == 0 {
+		e.Line = lineFor(k.target, key)
 	}
 	return e
 }
 
 // accept makes an unknown key known: it appends a line to the first file. It refuses a key
 // that differs from a known one. The result tells whether a line was added.
-func (s *hostKeySet) accept(t Target, key ssh.PublicKey) (added bool, err error) {
+func (k *trust) accept(key ssh.PublicKey) (added bool, err error) {
+	s := k.set
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.refresh(); err != nil { // another process may have been faster
-		return false, err
-	}
-	err = s.look(t, key)
-	if e, ok := errors.AsType[*HostKeyError](err); err == nil || !ok || e.Revoked || len(e.Known) > 0 {
-		return false, err
-	}
-	written, err := appendLine(s.files[0], lineFor(t, key))
+	db, err := s.refresh() // another process may have been faster
 	if err != nil {
+		return false, err
+	}
+	find := db.lookup
+	if db == k.db {
+		find = db.named // the other lines are as they were, and long to search
+	}
+	k.db = db
+	k.look(find)
+	err = k.check(key)
+	if e, ok := errors.AsType[*HostKeyError](err); !ok || !e.unknown() {
+		return false, err
+	}
+	if err := s.append(lineFor(k.target, key)); err != nil {
 		return false, fmt.Errorf("remember host key: %w", err)
 	}
-	s.remember(t, key, written)
+	db.learn(s.files[0], hosts(k.target), key)
 	return true, nil
 }
 
-// remember spares reading the files again for each line that we append, which would take the
-// square of their length.
-func (s *hostKeySet) remember(t Target, key ssh.PublicKey, alone bool) {
-	if s.added == nil {
-		s.added = make(map[string][]ssh.PublicKey)
+// append appends a line to the first file. It spares reading the files again for that, which
+// would take the square of their length; unless someone else has written, too. The caller
+// holds mu.
+func (s *hostKeySet) append(line string) error {
+	alone, err := appendLine(s.files[0], line)
+	if err != nil || !alone {
+		return err
 	}
-	for _, host := range hosts(t) {
-		s.added[host] = append(s.added[host], key)
-	}
-	if stamp, _, err := stampOf(s.files); err == nil && alone {
+	if stamp, _, err := stampOf(s.files); err == nil {
 		s.stamp = stamp
 	}
+	return nil
 }
 
 // lineFor returns the known_hosts line that makes the key known under all names of the target.

@@ -130,6 +130,16 @@ func TestBadKnownHostsLine(t *testing.T) {
 	}
 }
 
+// trusted looks up what is known about a target.
+func trusted(t testing.TB, h *hostKeys, target Target) *trust {
+	t.Helper()
+	known, err := h.trust(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return known
+}
+
 // A host is known by the name that people call it, or else by its address; with a hash, too.
 func TestHostKeyNames(t *testing.T) {
 	signer, _ := sshdtest.NewKey(t)
@@ -141,12 +151,8 @@ func TestHostKeyNames(t *testing.T) {
 		if err := os.WriteFile(file, []byte(lines+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		var h hostKeys
-		set, err := h.load([]string{file})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := set.check(Target{Name: "web1", Addr: addr}, signer.PublicKey()); (err == nil) != ok {
+		known := trusted(t, new(hostKeys), Target{Name: "web1", Addr: addr, KnownHosts: []string{file}})
+		if err := known.check(signer.PublicKey()); (err == nil) != ok {
 			t.Errorf("check(%s, %q) = %v, want ok = %v", addr, lines, err, ok)
 		}
 	}
@@ -195,34 +201,28 @@ func TestAcceptDoesNotReadAgain(t *testing.T) {
 	signer, _ := sshdtest.NewKey(t)
 	other, _ := sshdtest.NewKey(t)
 	var h hostKeys
-	var first any
+	var first *knownHosts
 	for i := range 100 {
-		set, err := h.load([]string{file})
-		if err != nil {
-			t.Fatal(err)
-		}
-		target := Target{Name: fmt.Sprint("host", i), Addr: net.JoinHostPort(fmt.Sprint("10.0.0.", i), "22")}
-		if added, err := set.accept(target, signer.PublicKey()); err != nil || !added {
+		target := Target{Name: fmt.Sprint("host", i), Addr: net.JoinHostPort(fmt.Sprint("10.0.0.", i), "22"), KnownHosts: []string{file}}
+		known, late := trusted(t, &h, target), trusted(t, &h, target)
+		if added, err := known.accept(signer.PublicKey()); err != nil || !added {
 			t.Fatalf("accept = %v, %v", added, err)
 		}
-		if err := set.check(target, signer.PublicKey()); err != nil {
+		if err := trusted(t, &h, target).check(signer.PublicKey()); err != nil {
 			t.Fatal(err)
 		}
-		if added, err := set.accept(target, other.PublicKey()); err == nil || added {
+		if added, err := late.accept(other.PublicKey()); err == nil || added {
 			t.Fatalf("accept of another key = %v, %v", added, err)
 		}
 		if first == nil {
-			first = set.db
+			first = known.db
 		}
-		if set.db != first {
+		if known.db != first {
 			t.Fatal("the file was read again")
 		}
 	}
-	set, err := new(hostKeys).load([]string{file})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := set.check(Target{Addr: "10.0.0.50:22"}, signer.PublicKey()); err != nil {
+	known := trusted(t, new(hostKeys), Target{Addr: "10.0.0.50:22", KnownHosts: []string{file}})
+	if err := known.check(signer.PublicKey()); err != nil {
 		t.Error(err)
 	}
 }

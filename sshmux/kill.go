@@ -73,12 +73,21 @@ func (s *session) killer(ctx context.Context) bool {
 	defer insist.Stop()
 	select {
 	case <-s.begun:
-		return s.pid == 0 || s.conn.killGroup(ctx, s.pid)
-	case <-s.exited:
+	case <-s.outputs:
 	case <-ctx.Done():
+		return false
 	}
-	// A login that hangs before it runs the command has told no PID.
-	return s.hasExited()
+	if s.hasBegun() {
+		// The exit of the group's leader says nothing about the others, whatever came first.
+		return s.pid == 0 || s.conn.killGroup(ctx, s.pid)
+	}
+	// A login that ends before it runs the command has told no PID.
+	select {
+	case <-s.exited:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // signal asks sshd to signal the command. There is no answer.
@@ -87,32 +96,26 @@ func (s *session) signal(name string) {
 }
 
 // killGroup runs the killScript. It needs no slot; but if the host has no session left, it
-// needs a connection of its own.
+// needs another connection.
 func (c *conn) killGroup(ctx context.Context, pid int) bool {
 	r := &request{line: line(strings.ReplaceAll(killScript, "PGID", fmt.Sprint(pid)))}
-	s, err := c.spare(ctx, r)
+	s, err := c.spare(ctx, r, sessionGrace)
 	if isRefusal(err) {
-		c.mux.counters.dials.Add(1)
-		extra, err := c.mux.dial(ctx, c.target)
-		if err != nil {
+		second, giveBack := c.link.borrow(ctx)
+		defer giveBack()
+		if second == nil {
 			return false
 		}
-		c.mux.owners.Go(func() {
-			extra.serve()
-			close(extra.dead)
-		})
-		defer extra.close(errUnwanted)
-		s, err = extra.spare(ctx, r)
-		return err == nil && s.succeeds(ctx)
+		s, err = second.spare(ctx, r, killLimit)
 	}
 	return err == nil && s.succeeds(ctx)
 }
 
-// spare opens a session beside the slots, and asks again for a while if it is refused.
-func (c *conn) spare(ctx context.Context, r *request) (*session, error) {
+// spare opens a session beside the slots, and asks again for so long if it is refused.
+func (c *conn) spare(ctx context.Context, r *request, grace time.Duration) (*session, error) {
 	for start := time.Now(); ; {
-		s, err := c.try(ctx, r, func() {}, nil)
-		if !isRefusal(err) || time.Since(start) > sessionGrace {
+		s, err := c.try(ctx, r, nil, nil)
+		if !isRefusal(err) || time.Since(start) > grace {
 			return s, err
 		}
 		select {

@@ -139,9 +139,7 @@ func TestCloseKillsCommands(t *testing.T) {
 				}
 			})
 		}
-		for len(s.Processes()) < defaultSessions {
-			time.Sleep(time.Millisecond)
-		}
+		sshdtest.Await(t, "the commands", func() bool { return len(s.Processes()) >= defaultSessions })
 		start := time.Now()
 		m.Close()
 		if took := time.Since(start); took > 4*time.Second {
@@ -187,9 +185,7 @@ func TestClosesWhileDialling(t *testing.T) {
 		_, err := m.Run(t.Context(), target, Command{Shell: "true"})
 		done <- err
 	}()
-	for m.Stats().Dials == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	sshdtest.Await(t, "the dial", func() bool { return m.Stats().Dials > 0 })
 	start := time.Now()
 	m.Close()
 	if took := time.Since(start); took > time.Second {
@@ -239,5 +235,29 @@ func TestKillScript(t *testing.T) {
 func TestKillScriptIsPlain(t *testing.T) {
 	if got := line(killScript); got != fmt.Sprintf("exec /bin/sh -c '%s'", killScript) {
 		t.Errorf("line(killScript) = %q, want it between single quotes", got)
+	}
+}
+
+// When many commands of a full host are killed at once, that is one login more, not many.
+func TestKillsShareAConnection(t *testing.T) {
+	t.Parallel()
+	m, target, server := start(t, sshdtest.Options{MaxSessions: 4})
+	target.MaxSessions = 4
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			exit, err := m.Run(t.Context(), target, Command{Shell: endless[1], Timeout: 500 * time.Millisecond})
+			if kind(t, err, Timeout, PhaseOutput); exit.Orphan {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	server.AwaitNoProcesses()
+	if got := server.Accepted(); got != 2 {
+		t.Errorf("sshd accepted %d logins, want 2", got)
+	}
+	if got := m.Stats().Dials; got != 2 {
+		t.Errorf("Dials = %d, want 2", got)
 	}
 }

@@ -17,15 +17,18 @@ const stable = 10 * time.Second
 type link struct {
 	mux    *Mux
 	target Target
-	users  int // calls that use the link; guarded by Mux.mu
+	turn   chan struct{} // size 1: held by the one dial that is under way
+	users  int           // calls that use the link; guarded by Mux.mu
 
 	mu       sync.Mutex
 	closed   bool
 	conn     *conn    // not nil: up
 	dialling *attempt // not nil: dialling
+	second   *second  // not nil: kills use it
 	failures int      // in a row, all of one kind
 	retry    time.Time
-	last     *Error // the newest failure
+	hurried  time.Time // when hurry last had an effect
+	last     *Error    // the newest failure
 	lastAt   time.Time
 	dials    uint64
 }
@@ -59,25 +62,49 @@ func (l *link) run(ctx context.Context, r *request) (Exit, error) {
 	}
 }
 
-// ping connects and waits for a sign of life.
+// ping connects and waits for a sign of life. A connection that ends instead is replaced once:
+// the host may be well, and only the connection have been forgotten on the way.
 func (l *link) ping(ctx context.Context) (time.Duration, error) {
-	c, err := l.connect(ctx)
-	if err != nil {
-		return 0, err
-	}
-	answer := make(chan time.Duration, 1)
-	asks := c.pings
-	for {
-		select {
-		case asks <- answer:
-			asks = nil
-		case rtt := <-answer:
-			return rtt, nil
-		case <-c.dead:
-			return 0, l.target.fail(Transport, PhaseOpen, c.why())
-		case <-ctx.Done():
-			return 0, l.target.fail(Transport, PhaseOpen, context.Cause(ctx))
+	l.askAgain()
+	for first := true; ; first = false {
+		c, err := l.connect(ctx)
+		if err != nil {
+			return 0, err
 		}
+		rtt, err := c.ping(ctx)
+		lost := errors.Is(err, errLost)
+		switch {
+		case err == nil:
+			return rtt, nil
+		case lost && first:
+			continue
+		case lost:
+			err = c.why()
+		}
+		return 0, l.target.fail(Transport, PhaseOpen, err)
+	}
+}
+
+// askAgain drops the pause before the next dial if the way to the host is what
+// failed: who asks whether it is there wants no old answer, and no host punishes
+// being asked. A refused login keeps its pause.
+func (l *link) askAgain() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.last != nil && l.last.Kind == Transport {
+		l.retry = time.Time{}
+	}
+}
+
+// hurryEvery is how often a pause may be cut short by hurry.
+const hurryEvery = 10 * time.Second
+
+// hurry drops the pause before the next dial, whatever has failed.
+func (l *link) hurry() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); now.Sub(l.hurried) >= hurryEvery {
+		l.retry, l.hurried = time.Time{}, now
 	}
 }
 
@@ -117,15 +144,13 @@ func (l *link) seek() (*conn, *attempt, error) {
 	ctx, cancel := context.WithCancel(context.Background()) // a dial outlives the call that began it
 	a := &attempt{started: time.Now(), cancel: cancel, done: make(chan struct{})}
 	l.dialling = a
-	l.dials++
-	l.mux.counters.dials.Add(1)
 	l.mux.owners.Go(func() { l.own(ctx, a) })
 	return nil, a, nil
 }
 
 // own is the goroutine of one connection, from the dial to the end.
 func (l *link) own(ctx context.Context, a *attempt) {
-	c, err := l.mux.dial(ctx, l.target)
+	c, err := l.dial(ctx)
 	a.cancel()
 	l.settle(a, c, err)
 	if c == nil {
@@ -136,14 +161,36 @@ func (l *link) own(ctx context.Context, a *attempt) {
 	close(c.dead)
 }
 
+// dial connects. There is one dial at a time, for what purpose ever.
+func (l *link) dial(ctx context.Context) (*conn, error) {
+	select {
+	case l.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, l.target.fail(Transport, PhaseDial, context.Cause(ctx))
+	}
+	defer func() { <-l.turn }()
+	l.mu.Lock()
+	l.dials++
+	l.mu.Unlock()
+	l.mux.counters.dials.Add(1)
+	c, err := l.mux.dial(ctx, l.target)
+	if err != nil {
+		return nil, err
+	}
+	c.link = l
+	return c, nil
+}
+
 // settle ends a dial.
 func (l *link) settle(a *attempt, c *conn, err error) {
+	defer close(a.done)
+	tell := func() {}
+	defer func() { tell() }()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer close(a.done)
 	l.dialling = nil
 	if err != nil {
-		a.err = l.failed(err)
+		a.err, tell = l.failed(err)
 		return
 	}
 	a.conn = c
@@ -152,11 +199,14 @@ func (l *link) settle(a *attempt, c *conn, err error) {
 		return
 	}
 	l.conn = c
-	l.mux.options.Log.Info("connected", "host", l.target.name(), "took", time.Since(a.started))
+	tell = func() {
+		l.mux.options.Log.Info("connected", "host", l.target.name(), "took", time.Since(a.started))
+	}
 }
 
-// failed notes that a dial has failed. The caller holds mu.
-func (l *link) failed(err error) *Error {
+// failed notes that a dial has failed. The caller holds mu, and calls tell when it no longer
+// does, because a log may be slow.
+func (l *link) failed(err error) (told *Error, tell func()) {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
 		e = l.target.fail(Transport, PhaseDial, err)
@@ -169,28 +219,40 @@ func (l *link) failed(err error) *Error {
 	l.failures++
 	l.retry = time.Now().Add(pause(e.Kind, l.failures))
 	l.last, l.lastAt = e, time.Now()
+	tell = func() {}
 	if !l.closed && news {
-		l.mux.options.Log.Warn("cannot connect", "host", l.target.name(), "phase", e.Phase, "err", e)
+		tell = func() {
+			l.mux.options.Log.Warn("cannot connect", "host", l.target.name(), "phase", e.Phase, "err", e)
+		}
 	}
-	told := *e
-	told.Retry = l.retry
-	return &told
+	again := *e
+	again.Retry = l.retry
+	return &again, tell
 }
 
 // lost notes the end of a connection. The next command dials again at once, unless connections
 // keep dying young.
 func (l *link) lost(c *conn) {
+	cause := c.why()
+	if !l.mourn(c, cause) {
+		l.mux.options.Log.Debug("disconnected", "host", l.target.name(), "err", cause)
+		return
+	}
+	l.mux.counters.lost.Add(1)
+	l.mux.options.Log.Warn("connection lost", "host", l.target.name(), "err", cause)
+}
+
+// mourn is lost without telling anyone. It reports whether the connection ended against our
+// will.
+func (l *link) mourn(c *conn, cause error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conn == c {
 		l.conn = nil
 	}
-	cause := c.why()
-	if errors.Is(cause, errIdle) || errors.Is(cause, errUnwanted) || errors.Is(cause, errSpent) || errors.Is(cause, ErrClosed) {
-		l.mux.options.Log.Debug("disconnected", "host", l.target.name(), "err", cause)
-		return
+	if errors.Is(cause, errUnwanted) || errors.Is(cause, errSpent) || errors.Is(cause, ErrClosed) {
+		return false
 	}
-	l.mux.counters.lost.Add(1)
 	if time.Since(c.since) >= stable || l.last != nil && l.last.Kind != Transport {
 		l.failures = 0
 	}
@@ -199,7 +261,7 @@ func (l *link) lost(c *conn) {
 		l.retry = time.Now().Add(pause(Transport, l.failures-1))
 	}
 	l.last, l.lastAt = l.target.fail(Transport, PhaseOutput, cause), time.Now()
-	l.mux.options.Log.Warn("connection lost", "host", l.target.name(), "err", cause)
+	return true
 }
 
 // close ends the link for good. The caller holds Mux.mu, and no call uses the link.

@@ -24,9 +24,7 @@ func TestRedialAfterLoss(t *testing.T) {
 		}
 		lost <- err
 	}()
-	for len(server.Processes()) == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	sshdtest.Await(t, "the command", func() bool { return len(server.Processes()) > 0 })
 	server.Restart()
 	kind(t, <-lost, Transport, PhaseOutput)
 	if got := sh(t, m, target, "echo OK"); got != "OK\n" {
@@ -65,22 +63,20 @@ func TestFrozenServer(t *testing.T) {
 func TestFrozenDuringCommand(t *testing.T) {
 	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
-	paused := make(chan struct{})
-	go func() {
-		defer close(paused)
-		for len(server.Processes()) == 0 {
-			time.Sleep(time.Millisecond)
-		}
-		server.Pause()
-	}()
 	start := time.Now()
-	exit, err := m.Run(t.Context(), target, Command{Shell: "sleep 300", Timeout: 500 * time.Millisecond})
-	kind(t, err, Transport, PhaseOutput)
-	if took := time.Since(start); !exit.Orphan || took > 4500*time.Millisecond {
-		t.Errorf("Run = %+v, %v after %v, want an orphan", exit, err, took)
-	}
-	<-paused
+	ended := make(chan error, 1)
+	go func() {
+		exit, err := m.Run(t.Context(), target, Command{Shell: "sleep 300", Timeout: time.Second})
+		if took := time.Since(start); !exit.Orphan || took > 5*time.Second {
+			t.Errorf("Run = %+v, %v after %v, want an orphan", exit, err, took)
+		}
+		ended <- err
+	}()
+	sshdtest.Await(t, "the command", func() bool { return len(server.Processes()) > 0 })
+	server.Pause()
+	err := <-ended
 	server.Resume()
+	kind(t, err, Transport, PhaseOutput)
 }
 
 func TestWrongKey(t *testing.T) {
@@ -136,10 +132,10 @@ func TestUnreachableHostIsCheap(t *testing.T) {
 	if got := m.Stats().Dials; got != 1 {
 		t.Errorf("Dials = %d, want 1", got)
 	}
-	for m.Stats().Dials == 1 {
+	sshdtest.Await(t, "another attempt", func() bool {
 		m.Run(t.Context(), dead, Command{Shell: "true"})
-		time.Sleep(10 * time.Millisecond)
-	}
+		return m.Stats().Dials > 1
+	})
 }
 
 func TestUnknownName(t *testing.T) {
@@ -171,9 +167,7 @@ func TestHangingDialDoesNotTouchOthers(t *testing.T) {
 			}
 		})
 	}
-	for m.Stats().Dials == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	sshdtest.Await(t, "the dial", func() bool { return m.Stats().Dials > 0 })
 	if got := sh(t, m, target, "echo OK"); got != "OK\n" {
 		t.Errorf("output = %q", got)
 	}

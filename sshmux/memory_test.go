@@ -195,7 +195,10 @@ func (h *host) serve(c net.Conn) {
 var nonceIn = regexp.MustCompile(`echo ([A-Z0-9]+) \$\$`)
 
 // answerOK plays a command that prints OK and exits with 0.
-func answerOK(n ssh.NewChannel) {
+func answerOK(n ssh.NewChannel) { answerAfter(n, 0) }
+
+// answerAfter plays one that takes a while for that.
+func answerAfter(n ssh.NewChannel, d time.Duration) {
 	ch, requests, err := n.Accept()
 	if err != nil {
 		return
@@ -205,6 +208,7 @@ func answerOK(n ssh.NewChannel) {
 			continue
 		}
 		ch.Write([]byte(nonceIn.FindStringSubmatch(string(r.Payload))[1] + " 4242\nOK\n"))
+		<-time.After(d)
 		ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{0}))
 		ch.Close()
 	}

@@ -31,9 +31,11 @@ type Options struct {
 	// 0 means 10 s.
 	ConnectTimeout time.Duration
 	// OpenTimeout bounds the wait for the answer to a request for a session; 0 means 15 s. A
-	// server that refuses because it has too many sessions of ours is asked again for as long
-	// as the context allows.
+	// server that refuses because it has too many sessions of ours is asked again for up to
+	// QueueTimeout.
 	OpenTimeout time.Duration
+	// QueueTimeout bounds a command's wait for one of Target.MaxSessions; 0 means 60 s.
+	QueueTimeout time.Duration
 	// KeepaliveInterval is how long a link may be silent until it is asked for a sign of life;
 	// 0 means 15 s.
 	KeepaliveInterval time.Duration
@@ -42,8 +44,6 @@ type Options struct {
 	KeepaliveTimeout time.Duration
 	// KeepaliveCount is how many misses in a row end the link; 0 means 2.
 	KeepaliveCount int
-	// IdleTimeout ends a link over which no command has run for so long; 0 keeps it for ever.
-	IdleTimeout time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -55,6 +55,7 @@ func (o Options) withDefaults() Options {
 	}
 	o.ConnectTimeout = or(o.ConnectTimeout, 10*time.Second)
 	o.OpenTimeout = or(o.OpenTimeout, 15*time.Second)
+	o.QueueTimeout = or(o.QueueTimeout, time.Minute)
 	o.KeepaliveInterval = or(o.KeepaliveInterval, 15*time.Second)
 	o.KeepaliveTimeout = or(o.KeepaliveTimeout, 7500*time.Millisecond)
 	o.KeepaliveCount = or(o.KeepaliveCount, 2)
@@ -129,6 +130,19 @@ func (m *Mux) Ping(ctx context.Context, t Target) (rtt time.Duration, err error)
 	return call.link.ping(ctx)
 }
 
+// Hurry lets the next command for t connect at once, whatever pause a failure
+// has called for: a person has mended what was wrong, or believes so. It does so
+// once in ten seconds at most, because hosts lock out those who log in in vain
+// too often (RULES S1).
+func (m *Mux) Hurry(t Target) {
+	m.mu.Lock()
+	l := m.links[t.Key()]
+	m.mu.Unlock()
+	if l != nil {
+		l.hurry()
+	}
+}
+
 // Retain closes the links of all targets that keep does not want, each as soon as no command
 // runs over it any more. A target that is used again later gets a new link.
 func (m *Mux) Retain(keep func(Target) bool) {
@@ -187,7 +201,7 @@ func (m *Mux) join(ctx context.Context, t Target) (context.Context, *call, error
 	}
 	l := m.links[key]
 	if l == nil {
-		l = &link{mux: m, target: t.clone()}
+		l = &link{mux: m, target: t.clone(), turn: make(chan struct{}, 1)}
 		m.links[key] = l
 	}
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -317,9 +317,7 @@ func TestRetain(t *testing.T) {
 	sh(t, m, target, "true")
 	running := make(chan string)
 	go func() { running <- sh(t, m, other, "sleep 0.3; echo done") }()
-	for len(m.Stats().Links) < 2 || m.Stats().Commands < 2 {
-		time.Sleep(time.Millisecond)
-	}
+	sshdtest.Await(t, "two commands", func() bool { return len(m.Stats().Links) == 2 && m.Stats().Commands == 2 })
 	m.Retain(func(t Target) bool { return false })
 	if got := m.Stats().Links; len(got) != 0 {
 		t.Errorf("links after Retain: %+v", got)
@@ -349,13 +347,5 @@ func TestGoroutinesOfIdleLink(t *testing.T) {
 			sh(t, m, target, "echo OK")
 		}
 	}
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
-		n := runtime.NumGoroutine() - before
-		if n <= 4*links {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines for %d idle links, want four each", n, links)
-		}
-	}
+	sshdtest.Await(t, "four goroutines for each link, not more", func() bool { return runtime.NumGoroutine()-before <= 4*links })
 }

@@ -20,8 +20,8 @@ const (
 	outputLimit = 5 * time.Second
 )
 
-// closeGrace is how long the host may take to close a channel whose command has ended, before
-// its slot is taken for lost.
+// closeGrace is how long the host may take to close a channel whose command has ended, or to
+// answer a request for one that nobody wants any more, before its slot is taken for lost.
 const closeGrace = time.Second
 
 // session is one command over a connection. The caller of Run sits in wait; carry and errors
@@ -29,13 +29,14 @@ const closeGrace = time.Second
 type session struct {
 	conn    *conn
 	request *request
-	release func() // gives the slot back
+	slots   *slots // of which the command has one; nil: it runs beside them
 	in      source
 	out     stream
 	err     stream
 
 	opened    chan error    // carry has opened the channel, or not
 	abandoned chan struct{} // closed by who no longer waits for opened
+	unhold    func()        // set before abandoned: gives the slot back
 	ch        ssh.Channel   // set before opened
 	asks      <-chan *ssh.Request
 
@@ -51,11 +52,10 @@ type session struct {
 
 // run waits for a slot of the connection and runs a command.
 func (c *conn) run(ctx context.Context, r *request) (Exit, error) {
-	if err := c.slots.acquire(ctx, c.dead); err != nil {
+	if err := c.slots.acquire(ctx, c.dead, c.mux.options.QueueTimeout); err != nil {
 		return notRun, c.target.fail(Transport, PhaseQueue, err)
 	}
-	defer func() { c.used.Store(time.Now().UnixNano()) }()
-	s, err := c.open(ctx, r, c.slots.release)
+	s, err := c.open(ctx, r)
 	if err != nil {
 		return notRun, c.target.fail(Transport, PhaseOpen, err)
 	}
@@ -65,31 +65,33 @@ func (c *conn) run(ctx context.Context, r *request) (Exit, error) {
 	return s.wait(ctx)
 }
 
-// open opens a channel and has the command sent. It asks again while the host refuses for want
-// of sessions and others of ours are there to end. If it fails, release is called, but not
-// before the host has answered.
-func (c *conn) open(ctx context.Context, r *request, release func()) (*session, error) {
-	limit := time.NewTimer(c.mux.options.OpenTimeout)
+// open opens a channel in a slot and has the command sent. It asks again while the host
+// refuses for want of sessions and others of ours are there to end. If it fails, the slot is
+// given back, but not before the host has answered.
+func (c *conn) open(ctx context.Context, r *request) (*session, error) {
+	o := c.mux.options
+	limit := time.NewTimer(o.OpenTimeout)
 	defer limit.Stop()
+	start := time.Now()
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
-		s, err := c.try(ctx, r, release, limit.C)
+		s, err := c.try(ctx, r, &c.slots, limit.C)
 		if !isRefusal(err) {
 			return s, err
 		}
 		c.mux.counters.refused.Add(1)
-		if c.running.Load() > 0 {
-			limit.Reset(c.mux.options.OpenTimeout)
+		if c.running.Load() > 0 && time.Since(start) < o.QueueTimeout {
+			limit.Reset(o.OpenTimeout)
 		}
 		if err := c.again(ctx, pause, limit.C, err); err != nil {
-			release()
+			c.slots.release()
 			return nil, err
 		}
 	}
 }
 
-// try asks once for a channel. After a refusal, what release gives back is the caller's still.
-func (c *conn) try(ctx context.Context, r *request, release func(), limit <-chan time.Time) (*session, error) {
-	s := newSession(c, r, release)
+// try asks once for a channel. After a refusal, the slot is the caller's still.
+func (c *conn) try(ctx context.Context, r *request, slots *slots, limit <-chan time.Time) (*session, error) {
+	s := newSession(c, r, slots)
 	c.mux.owners.Go(s.carry)
 	return s, s.ready(ctx, limit)
 }
@@ -116,9 +118,9 @@ func isRefusal(err error) bool {
 	return ok
 }
 
-func newSession(c *conn, r *request, release func()) *session {
+func newSession(c *conn, r *request, slots *slots) *session {
 	return &session{
-		conn: c, request: r, release: release,
+		conn: c, request: r, slots: slots,
 		in: source{r: r.Stdin}, out: stream{w: r.Stdout}, err: stream{w: r.Stderr},
 		opened: make(chan error), abandoned: make(chan struct{}),
 		begun: make(chan struct{}), outputs: make(chan struct{}), exited: make(chan struct{}),
@@ -140,28 +142,83 @@ func (s *session) ready(ctx context.Context, limit <-chan time.Time) error {
 		}
 		return err
 	case <-ctx.Done():
-		close(s.abandoned)
+		s.abandon()
 		return context.Cause(ctx)
 	case <-limit:
-		close(s.abandoned)
+		s.abandon()
 		s.conn.nudge()
 		return fmt.Errorf("no answer within %v", s.conn.mux.options.OpenTimeout)
+	}
+}
+
+// abandon leaves the channel that has been asked for to carry.
+func (s *session) abandon() {
+	s.unhold = s.hold()
+	close(s.abandoned)
+}
+
+// release gives the slot back, if there is one.
+func (s *session) release() {
+	if s.slots != nil {
+		s.slots.release()
+	}
+}
+
+// hold is called when the command no longer needs its slot, but the host may. As long as it
+// keeps the channel, that counts for sshd (RULES S3). When it keeps all of our slots, no
+// command can run over the connection any more, and it is given up for a new one. What hold
+// returns gives the slot back.
+func (s *session) hold() (unhold func()) {
+	if s.slots == nil {
+		return func() {}
+	}
+	timer := time.AfterFunc(closeGrace, func() {
+		if s.slots.hold() {
+			s.conn.close(errSpent)
+		}
+	})
+	return func() {
+		if !timer.Stop() {
+			s.slots.unhold()
+		}
+		s.slots.release()
+	}
+}
+
+// openChannel asks the host for a channel. x/crypto never returns from a request that is sent
+// in the moment in which the connection ends; so nobody but a goroutine of its own waits for it.
+func (s *session) openChannel() error {
+	type answer struct {
+		ch   ssh.Channel
+		asks <-chan *ssh.Request
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		ch, asks, err := s.conn.ssh.OpenChannel("session", nil)
+		answered <- answer{ch, asks, err}
+	}()
+	select {
+	case a := <-answered:
+		s.ch, s.asks = a.ch, a.asks
+		return a.err
+	case <-s.conn.dead:
+		return errLost
 	}
 }
 
 // carry opens the channel, sends the command and delivers its standard output. It ends with
 // the output.
 func (s *session) carry() {
-	var err error
-	s.ch, s.asks, err = s.conn.ssh.OpenChannel("session", nil)
+	err := s.openChannel()
 	select {
 	case s.opened <- err:
 	case <-s.abandoned:
+		defer s.unhold()
 		if err == nil {
 			s.ch.Close()
 			ssh.DiscardRequests(s.asks)
 		}
-		s.release()
 		return
 	}
 	if err != nil {
@@ -235,6 +292,8 @@ func (s *session) wait(ctx context.Context) (Exit, error) {
 	defer s.out.stop()
 	defer s.in.stop()
 	var limit, grace <-chan time.Time
+	var outputs <-chan struct{}
+	asks := s.asks
 	if s.request.Timeout > 0 {
 		timer := time.NewTimer(s.request.Timeout)
 		defer timer.Stop()
@@ -242,15 +301,17 @@ func (s *session) wait(ctx context.Context) (Exit, error) {
 	}
 	for {
 		select {
-		case ask, ok := <-s.asks:
+		case ask, ok := <-asks:
 			if !ok {
-				<-s.outputs
-				s.release()
-				return s.verdict()
+				s.closed, asks, grace, outputs = true, nil, nil, s.outputs
+				continue
 			}
 			if s.note(ask) {
 				grace = time.After(outputGrace)
 			}
+		case <-outputs:
+			s.release()
+			return s.verdict()
 		case <-grace:
 			if rest := s.patience(); rest > 0 {
 				grace = time.After(rest)
@@ -361,39 +422,11 @@ func (s *session) end(kind Kind, cause error) (Exit, error) {
 	return s.exit, s.conn.target.fail(kind, PhaseOutput, cause)
 }
 
-// reap closes the channel and gives the slot back when the host has closed it, too. As long as
-// something on the host holds it open, it counts for sshd (RULES S3). When that has become of
-// all slots, the connection is given up for a new one.
+// reap closes the channel and gives the slot back when the host has closed it, too.
 func (s *session) reap() {
+	defer s.hold()()
 	s.ch.Close()
-	if s.awaitClose(closeGrace) {
-		s.release()
-		return
-	}
-	c := s.conn
-	if held := c.held.Add(1); int(held) >= c.slots.limit {
-		c.close(errSpent)
-	}
 	ssh.DiscardRequests(s.asks)
-	c.held.Add(-1)
-	s.release()
-}
-
-// awaitClose waits until the host has closed the channel, and notes what it says before. It
-// reports whether that came to pass.
-func (s *session) awaitClose(limit time.Duration) bool {
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	for {
-		select {
-		case _, ok := <-s.asks:
-			if !ok {
-				return true
-			}
-		case <-timer.C:
-			return false
-		}
-	}
 }
 
 // verdict says what became of a command that was not killed.

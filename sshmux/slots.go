@@ -2,8 +2,10 @@ package sshmux
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // slots counts the sessions of a connection: at most limit in use, the others wait in the
@@ -12,11 +14,13 @@ type slots struct {
 	mu      sync.Mutex
 	limit   int
 	used    int
+	held    int             // of those in use: by no command any more, but the host keeps them
 	waiting []chan struct{} // each is closed when it is handed a slot
 }
 
-// acquire waits for a slot. It returns the context's cause, or errLost when dead is closed.
-func (s *slots) acquire(ctx context.Context, dead <-chan struct{}) error {
+// acquire waits for a slot for as long as limit. It returns the context's cause, or errLost
+// when dead is closed.
+func (s *slots) acquire(ctx context.Context, dead <-chan struct{}, limit time.Duration) error {
 	s.mu.Lock()
 	if s.used < s.limit && len(s.waiting) == 0 {
 		s.used++
@@ -26,9 +30,14 @@ func (s *slots) acquire(ctx context.Context, dead <-chan struct{}) error {
 	turn := make(chan struct{})
 	s.waiting = append(s.waiting, turn)
 	s.mu.Unlock()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
 	select {
 	case <-turn:
 		return nil
+	case <-timer.C:
+		s.forget(turn)
+		return fmt.Errorf("no session was free within %v", limit)
 	case <-ctx.Done():
 		s.forget(turn)
 		return context.Cause(ctx)
@@ -56,6 +65,22 @@ func (s *slots) release() {
 	s.pass()
 }
 
+// hold notes that the host keeps a slot that no command uses any more. It reports whether that
+// has become of all slots.
+func (s *slots) hold() (spent bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held++
+	return s.held >= s.limit
+}
+
+// unhold ends a hold.
+func (s *slots) unhold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held--
+}
+
 // pass hands a slot to the first in the queue, if any. The caller holds mu.
 func (s *slots) pass() {
 	if len(s.waiting) == 0 {
@@ -66,9 +91,10 @@ func (s *slots) pass() {
 	s.waiting = slices.Delete(s.waiting, 0, 1)
 }
 
-// state returns how many slots are in use, and how many callers wait for one.
-func (s *slots) state() (used, waiting int) {
+// state returns how many slots are in use, how many of these the host keeps, and how many
+// callers wait for one.
+func (s *slots) state() (used, held, waiting int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.used, len(s.waiting)
+	return s.used, s.held, len(s.waiting)
 }

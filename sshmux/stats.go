@@ -2,6 +2,7 @@ package sshmux
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -25,8 +26,8 @@ func (c *counters) failed(p Phase) {
 	c.phases[p]++
 }
 
-// Stats says what a Mux has done so far and how its links stand. The counters never fall.
-type Stats struct {
+// Totals says what a Mux has done so far, and what its links do now. The counters never fall.
+type Totals struct {
 	Dials    uint64           // attempts to connect
 	Failures map[Phase]uint64 // those that failed, by phase
 	Lost     uint64           // connections that ended against our will
@@ -35,7 +36,16 @@ type Stats struct {
 	Orphans  uint64           // commands of which processes may live on
 	BytesIn  uint64           // received, as encrypted
 	BytesOut uint64           // sent, as encrypted
-	Links    []LinkStats      // by name, then address
+
+	States map[LinkState]int // links, by how they stand; each state is there
+	InUse  int               // sessions in use on all links
+	Queued int               // commands that wait for one
+}
+
+// Stats is Totals, and how each link stands.
+type Stats struct {
+	Totals
+	Links []LinkStats // by name, then address
 }
 
 // LinkState says how a link stands.
@@ -54,8 +64,8 @@ type LinkStats struct {
 	State            LinkState
 	Since            time.Time     // when it came up; zero if it is not up
 	MaxSessions      int           // commands that may run at once; 0 if it is not up
-	InUse            int           // sessions in use, including those held by processes left behind
-	Held             int           // sessions held by processes left behind
+	InUse            int           // sessions in use, including those held
+	Held             int           // sessions that the host keeps for commands that have ended or were never begun
 	Queued           int           // commands that wait for a session
 	RTT              time.Duration // the newest round trip of a keepalive; 0: none yet
 	Dials            uint64        // attempts to connect
@@ -65,23 +75,25 @@ type LinkStats struct {
 	Retry            time.Time // no attempt is made before; zero or past: at once
 }
 
-// Stats returns the counters and the links. The result is the caller's.
+// Totals returns the counters. It is cheap, even with many links; each call is one look at the
+// Mux.
+func (m *Mux) Totals() Totals {
+	t := m.counters.totals()
+	for _, l := range m.list() {
+		t.add(l.standing())
+	}
+	return t
+}
+
+// Stats returns the counters and the links. The result is the caller's. It costs the more, the
+// more links there are.
 func (m *Mux) Stats() Stats {
-	c := &m.counters
-	s := Stats{
-		Dials: c.dials.Load(), Lost: c.lost.Load(), Commands: c.commands.Load(), Refused: c.refused.Load(),
-		Orphans: c.orphans.Load(), BytesIn: c.in.Load(), BytesOut: c.out.Load(),
-		Failures: make(map[Phase]uint64),
-	}
-	c.mu.Lock()
-	for phase, n := range c.phases {
-		s.Failures[phase] = n
-	}
-	c.mu.Unlock()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, l := range m.links {
-		s.Links = append(s.Links, l.stats())
+	links := m.list()
+	s := Stats{Totals: m.counters.totals(), Links: make([]LinkStats, 0, len(links))}
+	for _, l := range links {
+		link := l.stats()
+		s.add(standing{link.State, link.InUse, link.Queued})
+		s.Links = append(s.Links, link)
 	}
 	slices.SortFunc(s.Links, func(a, b LinkStats) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.User, b.User))
@@ -89,23 +101,73 @@ func (m *Mux) Stats() Stats {
 	return s
 }
 
+// list returns the links as they are now.
+func (m *Mux) list() []*link {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.AppendSeq(make([]*link, 0, len(m.links)), maps.Values(m.links))
+}
+
+func (c *counters) totals() Totals {
+	t := Totals{
+		Dials: c.dials.Load(), Lost: c.lost.Load(), Commands: c.commands.Load(), Refused: c.refused.Load(),
+		Orphans: c.orphans.Load(), BytesIn: c.in.Load(), BytesOut: c.out.Load(),
+		Failures: make(map[Phase]uint64),
+		States:   map[LinkState]int{Down: 0, Dialling: 0, Up: 0},
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.Copy(t.Failures, c.phases)
+	return t
+}
+
+// standing is what Totals adds up of a link.
+type standing struct {
+	state         LinkState
+	inUse, queued int
+}
+
+func (t *Totals) add(s standing) {
+	t.States[s.state]++
+	t.InUse += s.inUse
+	t.Queued += s.queued
+}
+
+func (l *link) standing() standing {
+	l.mu.Lock()
+	state, c := l.state(), l.conn
+	l.mu.Unlock()
+	s := standing{state: state}
+	if c != nil {
+		s.inUse, _, s.queued = c.slots.state()
+	}
+	return s
+}
+
+// state returns how the link stands. The caller holds mu.
+func (l *link) state() LinkState {
+	switch {
+	case l.conn != nil:
+		return Up
+	case l.dialling != nil:
+		return Dialling
+	}
+	return Down
+}
+
 func (l *link) stats() LinkStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := LinkStats{
 		Name: l.target.name(), Addr: l.target.Addr, User: l.target.User,
-		State: Down, Dials: l.dials, Failures: l.failures, Retry: l.retry,
+		State: l.state(), Dials: l.dials, Failures: l.failures, Retry: l.retry,
 	}
 	if l.last != nil {
 		s.LastError, s.LastErrorAt = l.last, l.lastAt
 	}
-	if l.dialling != nil {
-		s.State = Dialling
-	}
 	if c := l.conn; c != nil {
-		s.State, s.Since = Up, c.since
-		s.MaxSessions, s.Held, s.RTT = c.slots.limit, int(c.held.Load()), time.Duration(c.rtt.Load())
-		s.InUse, s.Queued = c.slots.state()
+		s.Since, s.MaxSessions, s.RTT = c.since, c.slots.limit, time.Duration(c.rtt.Load())
+		s.InUse, s.Held, s.Queued = c.slots.state()
 	}
 	return s
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"slices"
@@ -41,7 +42,7 @@ type Target struct {
 	// AgentSocket is the agent's socket; empty means $SSH_AUTH_SOCK.
 	AgentSocket string
 	// Password answers the methods "password" and "keyboard-interactive", after all keys;
-	// empty means none.
+	// empty means none. Who keeps a Target should keep it sealed.
 	Password string `json:"-"`
 	// KnownHosts are files in the format of OpenSSH's known_hosts. One that is missing is
 	// taken as empty.
@@ -53,10 +54,30 @@ type Target struct {
 	MaxSessions int
 	// ConnectTimeout overrides Options.ConnectTimeout if it is positive.
 	ConnectTimeout time.Duration
+
+	sealed func() string // returns the password of a sealed target
 }
 
 // defaultSessions is half of sshd's MaxSessions 10.
 const defaultSessions = 5
+
+// Seal returns the same target with its password in a place where package fmt does not find it:
+// it calls no method of what lies in an unexported field, and so would print it. A sealed
+// target has an empty Password and the same Key, and logs in as before.
+func (t Target) Seal() Target {
+	if password := t.Password; password != "" {
+		t.Password, t.sealed = "", func() string { return password }
+	}
+	return t
+}
+
+// password returns the password, sealed or not.
+func (t Target) password() string {
+	if t.Password == "" && t.sealed != nil {
+		return t.sealed()
+	}
+	return t.Password
+}
 
 // Key returns a string that is equal for equal targets only. It holds no secret.
 func (t Target) Key() string {
@@ -80,8 +101,8 @@ func (t Target) Key() string {
 	list(t.IdentityFiles)
 	field(strconv.FormatBool(t.Agent))
 	field(t.AgentSocket)
-	if t.Password != "" {
-		sum := sha256.Sum256([]byte(t.Password))
+	if password := t.password(); password != "" {
+		sum := sha256.Sum256([]byte(password))
 		field(hex.EncodeToString(sum[:]))
 	}
 	list(t.KnownHosts)
@@ -90,11 +111,11 @@ func (t Target) Key() string {
 	return b.String()
 }
 
-// clone returns a copy that shares no slice with its caller.
+// clone returns a sealed copy that shares no slice with its caller.
 func (t Target) clone() Target {
 	t.IdentityFiles = slices.Clone(t.IdentityFiles)
 	t.KnownHosts = slices.Clone(t.KnownHosts)
-	return t
+	return t.Seal()
 }
 
 // String returns the target without its password.
@@ -102,8 +123,8 @@ func (t Target) String() string {
 	return fmt.Sprintf("%s@%s (%s)", t.User, t.Addr, t.Name)
 }
 
-// GoString returns what String does, so that no verb prints the password.
-func (t Target) GoString() string { return t.String() }
+// Format makes every verb of package fmt print what String returns.
+func (t Target) Format(f fmt.State, _ rune) { io.WriteString(f, t.String()) }
 
 // LogValue returns what String does, so that no handler logs the password.
 func (t Target) LogValue() slog.Value { return slog.StringValue(t.String()) }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,31 +62,6 @@ func TestKeepaliveFindsDeadLink(t *testing.T) {
 		}
 		h.handle = nil
 		runOK(t, m, target)
-	})
-}
-
-func TestIdleTimeout(t *testing.T) {
-	bubble(t, Options{IdleTimeout: time.Minute}, func(t *testing.T, m *Mux, h *host, target Target) {
-		if _, err := m.Ping(t.Context(), target); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(50 * time.Second)
-		if got := m.Stats().Links[0].State; got != Up {
-			t.Errorf("50s after a ping the link is %s, want up", got)
-		}
-		runOK(t, m, target)
-		time.Sleep(50 * time.Second)
-		if got := m.Stats().Links[0].State; got != Up {
-			t.Errorf("after 50s the link is %s, want up", got)
-		}
-		time.Sleep(40 * time.Second)
-		if got := m.Stats().Links[0].State; got != Down {
-			t.Errorf("after 90s the link is %s, want down", got)
-		}
-		runOK(t, m, target)
-		if s := m.Stats(); s.Lost != 0 || s.Dials != 2 {
-			t.Errorf("Stats() = %+v, want two dials and no loss", s)
-		}
 	})
 }
 
@@ -249,6 +226,230 @@ func TestQueueWatchesContext(t *testing.T) {
 		e := kind(t, err, Transport, PhaseQueue)
 		if got := fmt.Sprint(e.Unwrap()); got != "context deadline exceeded" {
 			t.Errorf("cause = %q", got)
+		}
+	})
+}
+
+// A host that answers keepalives but no request for a session must not be out for good: when
+// all slots hang in such requests, another connection takes over.
+func TestUnansweredOpens(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, m *Mux, h *host, target Target) {
+		h.handle = func(n ssh.NewChannel) {
+			h.set(func() {
+				if len(h.dials) > 1 {
+					go answerOK(n)
+				}
+			})
+		}
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range defaultSessions {
+			wg.Go(func() {
+				_, err := m.Run(t.Context(), target, Command{Argv: []string{"check"}})
+				kind(t, err, Transport, PhaseOpen)
+			})
+		}
+		time.Sleep(time.Second)
+		runOK(t, m, target)
+		if took := time.Since(start); took > 17*time.Second {
+			t.Errorf("the command that had to wait took %v, want about 16s", took)
+		}
+		wg.Wait()
+		if s := m.Stats(); s.Dials != 2 || s.Lost != 0 || s.InUse != 0 || s.Links[0].Held != 0 {
+			t.Errorf("Stats() = %+v, want two dials, and nothing in use", s)
+		}
+	})
+}
+
+// While a command runs, the connection is kept, whatever has become of the other slots; who
+// finds none free waits for a while, and not for ever.
+func TestQueueTimeout(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, m *Mux, h *host, target Target) {
+		target.MaxSessions = 2
+		first := true
+		h.handle = func(n ssh.NewChannel) {
+			if first {
+				first = false
+				go answerAfter(n, 2*time.Minute)
+			}
+		}
+		ended := make(chan error, 1)
+		go func() {
+			exit, err := m.Run(t.Context(), target, Command{Argv: []string{"check"}, Timeout: 3 * time.Minute})
+			if exit.Code != 0 {
+				err = errors.Join(err, fmt.Errorf("exit = %+v", exit))
+			}
+			ended <- err
+		}()
+		time.Sleep(time.Second)
+		_, err := m.Run(t.Context(), target, Command{Argv: []string{"check"}})
+		kind(t, err, Transport, PhaseOpen)
+		start := time.Now()
+		_, err = m.Run(t.Context(), target, Command{Argv: []string{"check"}})
+		e := kind(t, err, Transport, PhaseQueue)
+		if took := time.Since(start); took != time.Minute || !strings.Contains(e.Error(), "no session was free within 1m0s") {
+			t.Errorf("err = %v after %v, want one after 1m", err, took)
+		}
+		if got := m.Stats().Links[0]; got.Held != 1 || got.InUse != 2 || got.Queued != 0 {
+			t.Errorf("link = %+v, want one session held and one in use", got)
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("the command that ran ended with %v", err)
+		}
+	})
+}
+
+// The connection of a ping may have died long ago, without the host: another one tells.
+func TestPingRedials(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, m *Mux, h *host, target Target) {
+		runOK(t, m, target)
+		h.freeze()
+		if _, err := m.Ping(t.Context(), target); err != nil {
+			t.Errorf("Ping = %v, want a sign of life over another connection", err)
+		}
+		h.freeze()
+		h.set(func() { h.down = errors.New("no route to host") })
+		_, err := m.Ping(t.Context(), target)
+		kind(t, err, Transport, PhaseDial)
+		if s := m.Stats(); s.Dials != 3 || s.Lost != 2 {
+			t.Errorf("Stats() = %+v, want three dials and two losses", s)
+		}
+	})
+}
+
+// Kills that find no session dial once for all, and not while the link must not be dialled.
+func TestKillsRespectBackoff(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, m *Mux, h *host, target Target) {
+		target.MaxSessions = 4
+		var opened atomic.Int32
+		h.handle = func(n ssh.NewChannel) {
+			if opened.Add(1) > 4 {
+				n.Reject(ssh.ConnectionFailed, "open failed")
+				return
+			}
+			go answerAfter(n, 15*time.Second)
+		}
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				limit := time.Second + time.Duration(i/2)*500*time.Millisecond
+				exit, err := m.Run(t.Context(), target, Command{Argv: []string{"check"}, Timeout: limit})
+				if kind(t, err, Timeout, PhaseOutput); !exit.Orphan {
+					t.Errorf("exit = %+v, want an orphan", exit)
+				}
+			})
+		}
+		time.Sleep(500 * time.Millisecond)
+		h.set(func() { h.down = errors.New("no route to host") })
+		wg.Wait()
+		if got := len(h.dials); got != 2 {
+			t.Errorf("%d dials, want 2: one for the link, one for all kills", got)
+		}
+		if l := m.Stats().Links[0]; l.Failures != 1 || l.State != Up || l.Dials != 2 {
+			t.Errorf("link = %+v, want one failure", l)
+		}
+		time.Sleep(20 * time.Second)
+	})
+}
+
+// A host that is full of our commands is asked again and again, but not for ever.
+func TestRefusedWhileOthersRun(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, m *Mux, h *host, target Target) {
+		var opened atomic.Int32
+		h.handle = func(n ssh.NewChannel) {
+			if opened.Add(1) > 1 {
+				n.Reject(ssh.ConnectionFailed, "open failed")
+				return
+			}
+			go answerAfter(n, 2*time.Minute)
+		}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := m.Run(t.Context(), target, Command{Argv: []string{"check"}})
+			ended <- err
+		}()
+		time.Sleep(time.Second)
+		start := time.Now()
+		_, err := m.Run(t.Context(), target, Command{Argv: []string{"check"}})
+		kind(t, err, Transport, PhaseOpen)
+		if took := time.Since(start); took < time.Minute || took > 76*time.Second {
+			t.Errorf("Run gave up after %v, want 60s to 75s", took)
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("the command that ran ended with %v", err)
+		}
+	})
+}
+
+// Close waits for nothing that a silent host does not do.
+func TestCloseWhileHostIsSilent(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, m *Mux, h *host, target Target) {
+		target.MaxSessions = 3
+		var opened atomic.Int32
+		h.handle = func(n ssh.NewChannel) {
+			if opened.Add(1) < 3 {
+				go answerAfter(n, time.Hour) // two that run, one that is asked for
+			}
+		}
+		var wg sync.WaitGroup
+		for range 5 {
+			wg.Go(func() {
+				if _, err := m.Run(t.Context(), target, Command{Argv: []string{"check"}}); !errors.Is(err, ErrClosed) {
+					t.Errorf("Run = %v, want ErrClosed", err)
+				}
+			})
+		}
+		wg.Go(func() { m.Ping(t.Context(), target) })
+		time.Sleep(5 * time.Second)
+		h.freeze()
+		wg.Go(func() { m.Ping(t.Context(), target) })
+		time.Sleep(time.Second)
+		start := time.Now()
+		m.Close()
+		if took := time.Since(start); took > 4*time.Second {
+			t.Errorf("Close took %v", took)
+		}
+		wg.Wait()
+		time.Sleep(time.Hour)
+	})
+}
+
+// The leader of a process group may end by the first signal, and be heard of before its PID:
+// the others of the group must be killed still.
+func TestKillAfterLeaderEnded(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, m *Mux, h *host, target Target) {
+		var killed atomic.Bool
+		h.handle = func(n ssh.NewChannel) {
+			go func() {
+				ch, requests, err := n.Accept()
+				if err != nil {
+					return
+				}
+				defer ch.Close()
+				var nonce string
+				for r := range requests {
+					switch {
+					case r.Type == "exec" && strings.Contains(string(r.Payload), "kill -KILL -4242"):
+						killed.Store(true)
+						ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{0}))
+						return
+					case r.Type == "exec":
+						nonce = nonceIn.FindStringSubmatch(string(r.Payload))[1]
+					case r.Type == "signal":
+						ch.SendRequest("exit-signal", false, ssh.Marshal(struct {
+							Signal string
+							Core   bool
+							A, B   string
+						}{Signal: "TERM"}))
+						time.Sleep(10 * time.Millisecond)
+						ch.Write([]byte(nonce + " 4242\n"))
+					}
+				}
+			}()
+		}
+		exit, err := m.Run(t.Context(), target, Command{Argv: []string{"check"}, Timeout: time.Second})
+		if kind(t, err, Timeout, PhaseOutput); exit.Orphan || exit.Signal != "TERM" || !killed.Load() {
+			t.Errorf("Run = %+v, %v; the group was killed: %v, want true", exit, err, killed.Load())
 		}
 	})
 }

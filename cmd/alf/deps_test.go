@@ -48,7 +48,6 @@ var imports = map[string][]string{
 var thirdParty = map[string][]string{
 	"github.com/nats-io/":             {"alf/state/jetstream"},
 	"golang.org/x/crypto/ssh":         {"alf/sshmux", "alf/internal/sshdtest", "alf/internal/sshserver"},
-	"github.com/skeema/knownhosts":    {"alf/sshmux"},
 	"github.com/BurntSushi/toml":      {"alf/config"},
 	"github.com/prometheus/":          {"alf/sinks"},
 	"github.com/spf13/cobra":          {"alf/cmd/alf"},

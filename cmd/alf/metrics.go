@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"alf/sinks"
+	"alf/sshmux"
 	"alf/state/jetstream"
 )
 
@@ -59,42 +60,35 @@ func (h *house) places(f func(lag, dropped uint64) float64) map[string]float64 {
 }
 
 func (h *house) measureLinks() {
-	m := h.metrics
-	m.GaugeBy("alf_ssh_links", "Shared connections, by state.", "state", h.links)
-	m.Counter("alf_ssh_dials_total", "Attempts to connect to hosts.", func() float64 { return float64(h.runner.Stats().Dials) })
-	m.CounterBy("alf_ssh_dial_failures_total", "Attempts to connect that failed, by the phase in which they did.", "phase", func() map[string]float64 {
-		out := make(map[string]float64)
-		for phase, n := range h.runner.Stats().Failures {
-			out[string(phase)] = float64(n)
-		}
-		return out
-	})
-	m.Counter("alf_ssh_links_lost_total", "Connections that ended against Alf's will.", func() float64 { return float64(h.runner.Stats().Lost) })
-	m.Counter("alf_ssh_commands_total", "Commands that were sent to hosts.", func() float64 { return float64(h.runner.Stats().Commands) })
-	m.Counter("alf_ssh_sessions_refused_total", "Sessions that hosts refused to open, each of which was asked for again.", func() float64 { return float64(h.runner.Stats().Refused) })
-	m.Counter("alf_ssh_orphans_total", "Commands of which processes may live on.", func() float64 { return float64(h.runner.Stats().Orphans) })
+	m, links := h.metrics, h.runner.Totals
+	counter := func(name, help string, f func(sshmux.Totals) uint64) {
+		m.Counter(name, help, func() float64 { return float64(f(links())) })
+	}
+	counter("alf_ssh_dials_total", "Attempts to connect to hosts.", func(t sshmux.Totals) uint64 { return t.Dials })
+	counter("alf_ssh_links_lost_total", "Connections that ended against Alf's will.", func(t sshmux.Totals) uint64 { return t.Lost })
+	counter("alf_ssh_commands_total", "Commands that were sent to hosts.", func(t sshmux.Totals) uint64 { return t.Commands })
+	counter("alf_ssh_sessions_refused_total", "Sessions that hosts refused to open, each of which was asked for again.", func(t sshmux.Totals) uint64 { return t.Refused })
+	counter("alf_ssh_orphans_total", "Commands of which processes may live on.", func(t sshmux.Totals) uint64 { return t.Orphans })
 	m.CounterBy("alf_ssh_bytes_total", "Bytes on the wire, as encrypted.", "direction", func() map[string]float64 {
-		s := h.runner.Stats()
-		return map[string]float64{"in": float64(s.BytesIn), "out": float64(s.BytesOut)}
+		t := links()
+		return map[string]float64{"in": float64(t.BytesIn), "out": float64(t.BytesOut)}
 	})
-	m.GaugeBy("alf_ssh_sessions", "Sessions in use on all connections, and commands that wait for one.", "state", h.sessions)
+	m.CounterBy("alf_ssh_dial_failures_total", "Attempts to connect that failed, by the phase in which they did.", "phase", func() map[string]float64 {
+		return floats(links().Failures)
+	})
+	m.GaugeBy("alf_ssh_links", "Shared connections, by state.", "state", func() map[string]float64 { return floats(links().States) })
+	m.GaugeBy("alf_ssh_sessions", "Sessions in use on all connections, and commands that wait for one.", "state", func() map[string]float64 {
+		t := links()
+		return map[string]float64{"used": float64(t.InUse), "queued": float64(t.Queued)}
+	})
 }
 
-func (h *house) links() map[string]float64 {
-	out := map[string]float64{"up": 0, "down": 0, "dialling": 0}
-	for _, l := range h.runner.Stats().Links {
-		out[string(l.State)]++
+func floats[K ~string, V int | uint64](counts map[K]V) map[string]float64 {
+	out := make(map[string]float64, len(counts))
+	for k, n := range counts {
+		out[string(k)] = float64(n)
 	}
 	return out
-}
-
-func (h *house) sessions() map[string]float64 {
-	var used, queued float64
-	for _, l := range h.runner.Stats().Links {
-		used += float64(l.InUse)
-		queued += float64(l.Queued)
-	}
-	return map[string]float64{"used": used, "queued": queued}
 }
 
 func (r *reloads) good() float64 {

@@ -160,7 +160,7 @@ func addUser(t testing.TB, name string) {
 		return
 	}
 	// The test of another package may have made the account meanwhile.
-	await(t, "account "+name+": "+string(out), func() bool { _, err := user.Lookup(name); return err == nil })
+	Await(t, "account "+name+": "+string(out), func() bool { _, err := user.Lookup(name); return err == nil })
 }
 
 // refuseLocked skips the test if sshd would refuse the account whatever its key (RULES S9).
@@ -316,7 +316,7 @@ func (s *Server) launch() bool {
 		close(done)
 	}(s.cmd, s.done)
 	ended := false
-	await(s.t, "sshd to listen", func() bool {
+	Await(s.t, "sshd to listen", func() bool {
 		select {
 		case <-s.done:
 			ended = true
@@ -403,17 +403,9 @@ func (s *Server) Processes() []string {
 // AwaitNoProcesses fails the test if Processes does not become empty soon.
 func (s *Server) AwaitNoProcesses() {
 	s.t.Helper()
-	deadline := time.Now().Add(Patience)
-	for {
-		left := s.Processes()
-		if len(left) == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			s.t.Errorf("left on the host: %q", left)
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
+	var left []string
+	if !soon(func() bool { left = s.Processes(); return len(left) == 0 }) {
+		s.t.Errorf("left on the host: %q", left)
 	}
 }
 
@@ -443,12 +435,25 @@ func (s *Server) cleanup() {
 	}
 }
 
-// await polls until ok, and fails the test when its patience ends.
-func await(t testing.TB, what string, ok func() bool) {
+// Await asks ok again and again until it says yes, and fails the test when its patience ends.
+// It must be called by the test's own goroutine.
+func Await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(Patience); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v in vain for %s", Patience, what)
+	if !soon(ok) {
+		t.Fatalf("waited %v in vain for %s", Patience, what)
+	}
+}
+
+// soon asks ok again and again until it says yes, or Patience ends. It returns its last answer.
+func soon(ok func() bool) bool {
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for end := time.Now().Add(Patience); ; <-again.C {
+		if ok() {
+			return true
+		}
+		if time.Now().After(end) {
+			return false
 		}
 	}
 }

@@ -79,7 +79,7 @@ func TestProcessesOutliveStop(t *testing.T) {
 	if err := session.Start("exec sleep 300"); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the command", func() bool { return len(s.Processes()) == 1 })
+	Await(t, "the command", func() bool { return len(s.Processes()) == 1 })
 	s.Stop()
 	left := s.Processes()
 	if len(left) != 1 || !strings.Contains(left[0], "sleep 300") {
@@ -119,7 +119,7 @@ func TestStopEndsLogins(t *testing.T) {
 	s.Stop()
 	c.Wait()
 	for _, pid := range daemons {
-		await(t, "sshd to end", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || zombie(pid) })
+		Await(t, "sshd to end", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || zombie(pid) })
 	}
 }
 
