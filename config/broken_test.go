@@ -1,6 +1,13 @@
 package config
 
-import "testing"
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"testing"
+)
 
 // broken are configurations with mistakes, and what is said of them.
 var broken = []struct{ name, src, want string }{
@@ -114,6 +121,7 @@ adress = "10.0.0.8"
 [host.web3]
 adress = "10.0.0.9"
 `, `alf.toml:6: [host.web1] is already set in line 2
+alf.toml:7: unknown key "adress" in [host.web1]; did you mean "address"?
 alf.toml:10: unknown key "adress" in [host.web3]; did you mean "address"?`},
 	{"key twice in a table", `
 [host.web1]
@@ -214,6 +222,7 @@ vars          = "a"
 alf.toml:4: log_format: "xml" is none of "text", "json"
 alf.toml:5: log_level: "INFO" is none of "debug", "info", "warn", "error"; did you mean "info"?
 alf.toml:6: log_levels: checker: "loud" is none of "debug", "info", "warn", "error"
+alf.toml:6: log_levels: cheker: is none of "api", "checker", "journal", "main", "ssh"; did you mean "checker"?
 alf.toml:7: max_concurrent_checks: want an integer, got a string
 alf.toml:8: max_checks_per_host: 0 is not between 1 and 1000
 alf.toml:9: data_dir: want a string, got a float
@@ -870,7 +879,8 @@ disk = 5
 [check.disk]
 hosts = ["web1"]
 `, `alf.toml:3: disk in [check]: want a table [check.NAME], got an integer
-alf.toml:4: [check.disk] is already set in line 3`},
+alf.toml:4: [check.disk] is already set in line 3
+alf.toml:5: there is no [host.web1]`},
 	{"table as variable", `
 [host.web1.vars.a.b]
 c = 1
@@ -960,7 +970,7 @@ identity_files = ["alf.toml", "good.key",
 ]
 -- good.key --
 `, `alf.toml:3: identity_files: read alf.toml: others can read it (mode 0644): chmod go=
-alf.toml:4: identity_files: stat none.key: no such file or directory
+alf.toml:4: identity_files: open none.key: no such file or directory
 alf.toml:5: identity_files: read /: is not a regular file`},
 	{"secrets where none can be", `
 [secret.db]
@@ -993,6 +1003,283 @@ alf.toml:12: check "a" on host "web1": a secret cannot stand in service
 alf.toml:17: check "b" on host "web1": a secret cannot stand in dir
 alf.toml:18: check "b" on host "web1": a secret cannot stand in notes_url
 alf.toml:24: check "c" on host "web1": for_each: a secret cannot be in a list of services`},
+	{"two mistakes in log_levels", `
+[daemon]
+log_levels = { ssh = "loud", api = "x", sssh = 5 }
+`, `alf.toml:3: log_levels: api: "x" is none of "debug", "info", "warn", "error"
+alf.toml:3: log_levels: ssh: "loud" is none of "debug", "info", "warn", "error"
+alf.toml:3: log_levels: sssh: is none of "api", "checker", "journal", "main", "ssh"; did you mean "ssh"?
+alf.toml:3: log_levels: sssh: want a string, got an integer`},
+	{"good files beside a broken one", `
+[daemon]
+sokcet = "x"
+[journal]
+replicas = 3
+[ssh]
+password = "db"
+[host.web1]
+hostgroups = ["paris"]
+vars = { pass = { secret = "db" } }
+-- conf.d/a.toml --
+[host.web2
+-- conf.d/b.toml --
+[hostgroup.rome]
+members = ["web2"]
+[check.a]
+command  = "x $warn$ $_HOSTWARN$ $inner$"
+hosts    = ["web1", "web2", "@paris"]
+service  = "a $suffix$"
+vars     = { inner = "$outer$" }
+interval = "1m"
+[check.b]
+command = "x"
+hosts   = ["web1"]
+run     = "web2"
+dir     = "/$warn$"
+[check.c]
+command  = "x $i$"
+hosts    = ["web1"]
+service  = "$i$"
+for_each = { i = "mounts" }
+[check.d]
+command = "x $warn$"
+hosts   = ["web1"]
+dir     = "/$SERVICESTATE$"
+`, `alf.toml:3: unknown key "sokcet" in [daemon]; did you mean "socket"?
+conf.d/a.toml:1: expected '.' or ']' to end table name, but got '\n' instead
+conf.d/b.toml:8: unknown key "interval" in [check.a]; did you mean "check_interval"?
+conf.d/b.toml:22: check "d" on host "web1": macro $SERVICESTATE$ has no value before the check runs: it cannot stand in dir`},
+	{"duplicates and other mistakes", `
+[defaults]
+check_interval = 30
+[defaults]
+vars           = { warn = "5" }
+retry_interval = 30
+[host.web1]
+alias = "a"
+[host.web1]
+alias = 5
+vars  = { crit = "10", "a-b" = 1 }
+[host.web1.ssh]
+prot = 22
+[host.web2]
+vars = { a = 1 }
+vars = { b = 2, c = [[]] }
+[check.a]
+command = "x $warn$ $crit$ $b$ $none$"
+hosts   = ["web1", "web2", "web3"]
+command = 5
+-- conf.d/a.toml --
+[host.web1]
+adress = "x"
+vars   = { more = "x" }
+[defaults]
+check_interval = "x"
+[check.b]
+command = "x $more$"
+hosts   = ["web1"]
+`, `alf.toml:3: check_interval: want a duration with a unit, such as "30s", got an integer
+alf.toml:4: [defaults] is already set in line 2
+alf.toml:6: retry_interval: want a duration with a unit, such as "30s", got an integer
+alf.toml:9: [host.web1] is already set in line 7
+alf.toml:10: alias: want a string, got an integer
+alf.toml:11: vars.a-b: a name has letters, digits and "_" and does not begin with a digit
+alf.toml:13: unknown key "prot" in [host.web1.ssh]; did you mean "port"?
+alf.toml:16: host.web2.vars is already set in line 15
+alf.toml:16: vars.c: want a text, a number or a list of them, got a list
+alf.toml:18: check "a" on host "web1" and 1 other: macro $none$ is not defined
+alf.toml:18: check "a" on host "web1": macro $b$ is not defined
+alf.toml:18: check "a" on host "web2": macro $crit$ is not defined
+alf.toml:19: there is no [host.web3]; did you mean "web1"?
+alf.toml:20: check.a.command is already set in line 18
+alf.toml:20: command: want a list of arguments or a line for the shell, got an integer
+conf.d/a.toml:1: [host.web1] is already set in alf.toml:7
+conf.d/a.toml:2: unknown key "adress" in [host.web1]; did you mean "address"?
+conf.d/a.toml:5: check_interval in [defaults] is already set in alf.toml:3
+conf.d/a.toml:5: check_interval: "x" is no duration such as "30s", "5m" or "1h30m"`},
+	{"a mistake of syntax in what is set again", `
+[host.web1]
+alias = "a"
+alias = b
+adress = "x"
+hostgroups = ["paris"]
+`, `alf.toml:4: expected value but found "b" instead
+alf.toml:4: host.web1.alias is already set in line 3
+alf.toml:5: unknown key "adress" in [host.web1]; did you mean "address"?`},
+	{"variables of groups that are not there", `
+[hostgroup.paris]
+vars = { warn = "5" }
+[host.web1]
+hostgroups = ["pariss"]
+[host.web2]
+hostgroups = ["london"]
+[check.a]
+command = "x $warn$ $crit$"
+hosts   = ["web*"]
+`, `alf.toml:5: there is no [hostgroup.pariss]; did you mean "paris"?
+alf.toml:7: there is no [hostgroup.london]
+alf.toml:9: check "a" on host "web1": macro $crit$ is not defined`},
+	{"too many duplicates", `
+[host.web1]
+adress = "x"
+` + strings.Repeat("alias = 'x'\n", maxDuplicates+1) + `[check.a]
+hosts = ["@none"]
+`, func() string {
+		var b strings.Builder
+		for i := range maxDuplicates {
+			fmt.Fprintf(&b, "alf.toml:%d: host.web1.alias is already set in line 4\n", 5+i)
+		}
+		return b.String() + fmt.Sprintf("alf.toml:%d: too much is set twice: the rest of the file was not examined", 4+maxDuplicates)
+	}()},
+	{"conf.d that is no folder", `
+[host.web1]
+adress = "x"
+-- conf.d --
+[host.web2]
+`, `alf.toml:3: unknown key "adress" in [host.web1]; did you mean "address"?
+conf.d: is not a folder`},
+	{"a value where dotted keys have made a table", `
+host.x.address = "127.0.0.1"
+[host]
+x = 1
+y = { addres = "x" }
+`, `alf.toml:3: [host] is already set in line 2
+alf.toml:4: x in [host]: want a table [host.NAME], got an integer
+alf.toml:5: unknown key "addres" in [host.y]; did you mean "address"?`},
+	{"a value where headers have made a table", `
+[host.x.ssh]
+port = 22
+[host]
+x = 1
+`, `alf.toml:5: host.x is already set in line 2
+alf.toml:5: x in [host]: want a table [host.NAME], got an integer`},
+	{"a value where dotted keys of its table have made one", `
+[host.x]
+ssh.port = 22
+ssh = 4
+`, `alf.toml:4: host.x.ssh is already set in line 3
+alf.toml:4: ssh: want a table, got an integer`},
+	{"a header where there is a value", `
+[host.x]
+address = "x"
+[host.x.address.more]
+a = 1
+[host.y]
+adress = 1
+`, `alf.toml:4: address: want a string, got a table
+alf.toml:4: host.x.address is already set in line 3
+alf.toml:7: unknown key "adress" in [host.y]; did you mean "address"?`},
+	{"a table and a list of tables", `
+[check.a]
+hosts = ["*"]
+[[check.a]]
+host = 1
+[[check.a]]
+host = 1
+`, `alf.toml:4: [check.a] is already set in line 2
+alf.toml:6: [check.a] is already set in line 2`},
+	{"a value where another file has a table", `
+ssh = 5
+x = 1
+[host]
+web1 = 1
+[daemon]
+log_levels = 5
+-- conf.d/a.toml --
+[ssh]
+prot = 22
+[host.web1]
+adress = "x"
+[daemon.log_levels]
+ssh = "loud"
+-- conf.d/b.toml --
+ssh = true
+x = 2
+[ssh]
+user = 5
+`, `alf.toml:2: ssh: want a table, got an integer
+alf.toml:3: unknown key "x" outside of all tables
+alf.toml:5: web1 in [host]: want a table [host.NAME], got an integer
+alf.toml:7: log_levels: want a table, got an integer
+conf.d/a.toml:2: unknown key "prot" in [ssh]; did you mean "port"?
+conf.d/a.toml:4: unknown key "adress" in [host.web1]; did you mean "address"?
+conf.d/a.toml:5: log_levels in [daemon] is already set in alf.toml:7
+conf.d/a.toml:6: log_levels: ssh: "loud" is none of "debug", "info", "warn", "error"
+conf.d/b.toml:1: ssh: want a table, got a boolean
+conf.d/b.toml:2: unknown key "x" outside of all tables
+conf.d/b.toml:3: [ssh] is already set in line 1
+conf.d/b.toml:4: user: want a string, got an integer`},
+	{"hosts that may ask for pages", `
+[web]
+allowed_hosts = ["a b", "http://x/", "alf.example.com:443", "[::1]", "", "ok.example.com.", "Monitor_1", "10.0.0.7", "2001:db8::1", "*.example.com"]
+`, `alf.toml:3: allowed_hosts: "*.example.com" is neither a host name nor an IP address
+alf.toml:3: allowed_hosts: "[::1]" is neither a host name nor an IP address: leave the brackets out
+alf.toml:3: allowed_hosts: "a b" is neither a host name nor an IP address
+alf.toml:3: allowed_hosts: "alf.example.com:443" is neither a host name nor an IP address: leave the port out
+alf.toml:3: allowed_hosts: "http://x/" is neither a host name nor an IP address
+alf.toml:3: allowed_hosts: is empty`},
+	{"addresses of hosts", `
+[host.a]
+address = "1.2.3.4:22"
+[host.b]
+address = "[::1]"
+[host.c]
+address = "a b"
+[host.d]
+address = "[::1]:22"
+[host.e]
+address = "a..b"
+[host.f]
+address = "fe80::1%eth0"
+[host."g h"]
+check_command = "none"
+`, `alf.toml:3: address: "1.2.3.4:22" is neither a host name nor an IP address: the port belongs into ssh.port
+alf.toml:5: address: "[::1]" is neither a host name nor an IP address: leave the brackets out
+alf.toml:7: address: "a b" is neither a host name nor an IP address
+alf.toml:9: address: "[::1]:22" is neither a host name nor an IP address: the port belongs into ssh.port
+alf.toml:11: address: "a..b" is neither a host name nor an IP address`},
+	{"notes that are no pages", `
+[defaults.vars]
+wiki = "ftp://wiki"
+[host.web1]
+notes_url = "javascript:alert(1)"
+[host.web2]
+notes_url = "HTTPS://wiki/$HOSTNAME$"
+vars      = { wiki = "http://wiki" }
+[check.a]
+hosts     = ["web*"]
+notes_url = "$wiki$/a b"
+`, `alf.toml:5: notes_url of host "web1": notes_url: "javascript:alert(1)" begins neither with http:// nor with https://
+alf.toml:11: check "a" on host "web1": notes_url: "ftp://wiki/a b" begins neither with http:// nor with https://`},
+	{"UTF-16", "\xff\xfe[\x00h\x00]\x00", `alf.toml:1: the file is not UTF-8 but UTF-16: save it as UTF-8`},
+	{"UTF-16 of the other kind", "\xfe\xff[host.a]\n", `alf.toml:1: the file is not UTF-8 but UTF-16: save it as UTF-8`},
+	{"files that are no keys", `
+[ssh]
+identity_files = ["text.key",
+  "public.key",
+  "damaged.key",
+  "good.key"]
+[host.web1.ssh]
+identity_files = ["certificate.key"]
+-- text.key --
+ssh-ed25519 AAAA
+-- public.key --
+-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----
+-- damaged.key --
+-----BEGIN OPENSSH PRIVATE KEY-----
+AAAA
+-----END OPENSSH PRIVATE KEY-----
+-- certificate.key --
+-----BEGIN CERTIFICATE-----
+AAAA
+-----END CERTIFICATE-----
+-- good.key --
+`, `alf.toml:3: identity_files: text.key: no PEM private key in it
+alf.toml:4: identity_files: public.key: no PEM private key in it
+alf.toml:5: identity_files: damaged.key: its private key is damaged
+alf.toml:8: ssh.identity_files: certificate.key: no PEM private key in it`},
 }
 
 func TestBroken(t *testing.T) {
@@ -1004,5 +1291,77 @@ func TestBroken(t *testing.T) {
 				t.Errorf("Load says\n%s\nwant\n%s", got, c.want)
 			}
 		})
+	}
+}
+
+// TestUnreadable demands that files are examined beside those that cannot be
+// read, and that nothing is missed that may be in these.
+func TestUnreadable(t *testing.T) {
+	const src = `
+[daemon]
+x = 1
+[host.web1]
+hostgroups = ["paris"]
+-- conf.d/a.toml --
+[hostgroup.paris]
+-- conf.d/b/b.toml --
+[hostgroup.paris]
+-- conf.d/c.toml --
+[hostgroup.paris]
+y = 1
+`
+	f := func(name string, mode os.FileMode, want string) {
+		t.Helper()
+		file := write(t, src)
+		if err := os.Chmod(filepath.Join(filepath.Dir(file), name), mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load(file, options())
+		equal(t, fmt.Sprintf("%s with mode %04o", name, mode), message(err, file), want)
+	}
+	f("alf.toml", 0o666, `alf.toml: others can write it (mode 0666): chmod go-w
+conf.d/b/b.toml:1: [hostgroup.paris] is already set in conf.d/a.toml:1
+conf.d/c.toml:1: [hostgroup.paris] is already set in conf.d/a.toml:1
+conf.d/c.toml:2: unknown key "y" in [hostgroup.paris]`)
+	f("conf.d/a.toml", 0o666, `alf.toml:3: unknown key "x" in [daemon]
+conf.d/a.toml: others can write it (mode 0666): chmod go-w
+conf.d/c.toml:1: [hostgroup.paris] is already set in conf.d/b/b.toml:1
+conf.d/c.toml:2: unknown key "y" in [hostgroup.paris]`)
+	f("conf.d/b", 0o777, `alf.toml:3: unknown key "x" in [daemon]
+conf.d/b: others can write it (mode 0777): chmod go-w
+conf.d/c.toml:1: [hostgroup.paris] is already set in conf.d/a.toml:1
+conf.d/c.toml:2: unknown key "y" in [hostgroup.paris]`)
+	f("conf.d", 0o777, `alf.toml:3: unknown key "x" in [daemon]
+conf.d: others can write it (mode 0777): chmod go-w`)
+}
+
+func TestMayBecome(t *testing.T) {
+	f := func(uid int, want string) {
+		t.Helper()
+		got := ""
+		if err := mayBecome(&user.User{Uid: "1000", Username: "nagios"}, uid); err != nil {
+			got = err.Error()
+		}
+		equal(t, fmt.Sprintf("what is said to user %d", uid), got, want)
+	}
+	f(0, "")
+	f(1000, "")
+	f(1001, `only root may run plugins as somebody else, and Alf runs as user 1001, who is not "nagios"`)
+}
+
+// TestLocalUser demands that another user is refused where only root could
+// become one.
+func TestLocalUser(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root may become anybody")
+	}
+	file := write(t, "[daemon]\nlocal_user = \"root\"\n")
+	o := options()
+	if _, err := Load(file, o); !strings.Contains(message(err, file), "alf.toml:2: local_user: only root may") {
+		t.Errorf("Load says %v, want that only root may do that", err)
+	}
+	o.NoSecrets = true
+	if _, err := Load(file, o); err != nil {
+		t.Errorf("Load without secrets says %v", err)
 	}
 }

@@ -58,12 +58,11 @@ func count(n int, what string) string {
 }
 
 // Load reads file and the files conf.d/**/*.toml beside it. The error joins an
-// *Error for every mistake that was found, by file and line.
+// *Error for every mistake that was found, by file and line. Where a file cannot
+// be read, the others are still examined, but nothing is said to be missing.
 func Load(file string, o Options) (*Config, error) {
 	l := newLoader(o)
-	if !l.read(file) {
-		return nil, l.err()
-	}
+	l.read(file)
 	l.decode()
 	c := l.resolve(file)
 	if err := l.err(); err != nil {
@@ -76,8 +75,11 @@ func Load(file string, o Options) (*Config, error) {
 type loader struct {
 	mistakes
 	Options
-	files []string
-	root  *table
+	files   []string
+	partial bool // some file could not be read: what is not there may be in it
+	root    *table
+	again   []*table        // what was set already; it is only searched for mistakes
+	opened  map[string]keys // of each table that counts, by header
 
 	daemon   Daemon
 	journal  Journal
@@ -90,6 +92,7 @@ type loader struct {
 	checks   []*check
 
 	journalAt alf.Position
+	encrypted map[string]alf.Position // key files that want a passphrase, and where they are named
 }
 
 func newLoader(o Options) *loader {
@@ -106,10 +109,13 @@ func newLoader(o Options) *loader {
 	return &loader{
 		Options: o,
 		root:    newTable(nil, alf.Position{}),
+		opened:  make(map[string]keys),
 		daemon:  defaultDaemon,
 		journal: defaultJournal,
 		web:     defaultWeb,
 		secrets: make(map[string]alf.Secret),
+
+		encrypted: make(map[string]alf.Position),
 	}
 }
 

@@ -1,10 +1,13 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/user"
 	"slices"
+	"strconv"
 )
 
 // Daemon is what [daemon] says: how Alf itself runs.
@@ -61,29 +64,42 @@ func logLevels(v value) (map[string]slog.Level, error) {
 		return nil, v.want("a table")
 	}
 	levels, rooms := make(map[string]slog.Level), Rooms()
+	var errs []error
+	fail := func(room string, err error) {
+		errs = append(errs, place(t.values[room].at, fmt.Errorf("%s: %w", room, err)))
+	}
 	for _, room := range t.keys {
 		level, err := logLevel(t.values[room])
-		if err == nil && !slices.Contains(rooms, room) {
-			err = fmt.Errorf("is none of %s%s", quoted(rooms), didYouMean(room, rooms))
-		}
 		if err != nil {
-			return nil, place(t.values[room].at, fmt.Errorf("%s: %w", room, err))
+			fail(room, err)
+		}
+		if !slices.Contains(rooms, room) {
+			fail(room, fmt.Errorf("is none of %s%s", quoted(rooms), didYouMean(room, rooms)))
 		}
 		levels[room] = level
 	}
-	return levels, nil
+	return levels, errors.Join(errs...)
 }
 
-// localUser reads the name of a user of this machine.
+// localUser reads the name of a user of this machine, whom Alf can become.
 func (l *loader) localUser(v value) (string, error) {
 	name, err := word(v)
 	if err != nil || l.NoSecrets {
 		return name, err
 	}
-	if _, err := user.Lookup(name); err != nil {
+	u, err := user.Lookup(name)
+	if err != nil {
 		return "", fmt.Errorf("there is no user %q", name)
 	}
-	return name, nil
+	return name, mayBecome(u, os.Getuid())
+}
+
+// mayBecome returns an error if a process of that user ID cannot run plugins as u.
+func mayBecome(u *user.User, uid int) error {
+	if uid == 0 || u.Uid == strconv.Itoa(uid) {
+		return nil
+	}
+	return fmt.Errorf("only root may run plugins as somebody else, and Alf runs as user %d, who is not %q", uid, u.Username)
 }
 
 // currentUser returns the name of the user that Alf runs as, or "".

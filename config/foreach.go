@@ -44,7 +44,7 @@ func (s *scope) list(l loop) ([]string, bool) {
 	}
 	switch {
 	case x == nil:
-		s.fail(l.at, "for_each: there is no variable %q", name)
+		s.miss(l.at, "for_each: there is no variable %q", name)
 		return nil, false
 	case !x.list:
 		s.fail(l.at, "for_each: variable %q is not a list", name)

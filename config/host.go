@@ -21,6 +21,7 @@ type host struct {
 	// What resolve makes of it.
 	index  int // among all hosts
 	groups []*hostgroup
+	unsure bool // a group of it is not there, and nobody knows its variables
 	all    vars // its own and those of its groups
 	made   *alf.Host
 }
@@ -37,7 +38,7 @@ func newHost(_ *loader, name string, at alf.Position) thing {
 
 func (h *host) keys(l *loader) keys {
 	k := keys{
-		"address":    set(&h.address, word),
+		"address":    set(&h.address, readAddress),
 		"alias":      set(&h.alias, word),
 		"hostgroups": to(&h.hostgroups, listOf(readGroupName)),
 		"notes_url":  set(&h.notesURL, readLine),

@@ -45,6 +45,7 @@ func (j *Journal) loaded(l *loader, ok bool) {
 	at := l.journalAt
 	switch {
 	case !ok:
+	case l.partial: // the other key may be where nobody could read it
 	case j.URL == "" && (j.Credentials != "" || j.CA != "" || j.Replicas != 1):
 		l.add(at, "[journal] has settings for an external server, but no url")
 	case j.URL != "" && j.SyncAlways:

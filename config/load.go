@@ -43,49 +43,66 @@ func sections() []section {
 	}
 }
 
-// read reads all files into one tree and reports whether it is whole.
-func (l *loader) read(file string) bool {
-	files, err := find(file)
-	if err != nil {
-		l.addFileError(file, err)
-	}
-	whole := err == nil
-	for _, file := range files {
-		t := l.readFile(file)
-		if t == nil {
-			whole = false
-			continue
+// read reads all files into one tree, as far as they can be read.
+func (l *loader) read(file string) {
+	for _, file := range l.find(file) {
+		if trees := l.readFile(file); len(trees) > 0 {
+			l.files = append(l.files, file)
+			l.merge(l.root, trees[0])
+			l.again = append(l.again, trees[1:]...)
 		}
-		l.files = append(l.files, file)
-		l.merge(l.root, t)
 	}
-	return whole
 }
+
+// confD returns the folder of the files beside the main file.
+func confD(file string) string { return filepath.Join(filepath.Dir(file), "conf.d") }
 
 // find returns file and the files of conf.d beside it, by path. Names that
 // begin with a dot are left out, as editors and Kubernetes expect.
-func find(file string) ([]string, error) {
+func (l *loader) find(file string) []string {
 	files := []string{file}
-	root := filepath.Join(filepath.Dir(file), "conf.d")
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	root := confD(file)
+	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
-		case err != nil && path == root && errors.Is(err, fs.ErrNotExist):
+		case d == nil && errors.Is(err, fs.ErrNotExist): // there is no conf.d
 			return nil
-		case err != nil:
-			return err
+		case d == nil:
+			l.lose(path, err)
+			return nil
 		case path != root && strings.HasPrefix(d.Name(), "."):
 			return skip(d)
-		case d.IsDir():
-			return checkFolder(path)
-		case filepath.Ext(path) == ".toml":
+		case err == nil:
+			err = checkEntry(path, d, path == root)
+		}
+		if err != nil {
+			l.lose(path, err)
+			return skip(d)
+		}
+		if !d.IsDir() && filepath.Ext(path) == ".toml" {
 			files = append(files, path)
-		case d.Type()&fs.ModeSymlink != 0:
-			return checkLink(path)
 		}
 		return nil
 	})
 	slices.Sort(files[1:])
-	return files, err
+	return files
+}
+
+// checkEntry refuses what would hide files that somebody has written. root: it is
+// conf.d itself.
+func checkEntry(path string, d fs.DirEntry, root bool) error {
+	link := d.Type()&fs.ModeSymlink != 0
+	switch {
+	case d.IsDir():
+		return checkFolder(path)
+	case link && (root || filepath.Ext(path) != ".toml"):
+		if err := checkLink(path); err != nil {
+			return err
+		}
+	}
+	if root {
+		return errors.New("is not a folder")
+	}
+	return nil
 }
 
 func skip(d fs.DirEntry) error {
@@ -105,17 +122,22 @@ func checkLink(path string) error {
 	return err
 }
 
-func (l *loader) readFile(file string) *table {
+// readFile returns what a file says, first what counts, then what it sets again.
+func (l *loader) readFile(file string) []*table {
 	src, err := readOwn(file, maxConfigFile, notWritable)
 	if err != nil {
-		l.addFileError(file, err)
+		l.lose(file, err)
 		return nil
 	}
-	return parse(file, string(src), &l.mistakes)
+	trees, whole := parse(file, string(src), &l.mistakes)
+	l.partial = l.partial || !whole
+	return trees
 }
 
-// addFileError adds an error that belongs to no line.
-func (l *loader) addFileError(file string, err error) {
+// lose adds an error that belongs to no line, of a file or folder that nobody
+// could look into.
+func (l *loader) lose(file string, err error) {
+	l.partial = true
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		file, err = path.Path, path.Err
@@ -137,29 +159,60 @@ func (l *loader) merge(all, file *table) {
 			l.merge(to, from)
 		case isTable && both:
 			l.add(v.at, "%v is already set in %s", from, where(to.at))
+			l.setApart(all.path, key, v)
 		default:
-			l.add(v.at, "%s in %v is already set in %s", key, file, where(old.at))
+			if !all.ofTables() {
+				l.add(v.at, "%s in %v is already set in %s", key, file, where(old.at))
+			}
+			if both { // the table is more likely what was meant
+				all.set(key, v)
+				v = old
+			}
+			l.setApart(all.path, key, v)
 		}
 	}
+}
+
+// setApart keeps what is in the way of something else, to search it for mistakes.
+func (l *loader) setApart(path []string, key string, v value) {
+	t := newTable(nil, v.at)
+	l.again = append(l.again, t)
+	for _, name := range path {
+		t = t.sub(name, v.at)
+	}
+	t.set(key, v)
+}
+
+// ofTables reports whether t holds only tables, so that anything else in it is a
+// mistake by itself.
+func (t *table) ofTables() bool {
+	return len(t.path) == 0 || len(t.path) == 1 && namedSection(t.path[0])
 }
 
 // named reports whether t is a named table, which one file has for itself.
-func (t *table) named() bool {
-	return len(t.path) == 2 && slices.ContainsFunc(sections(), func(s section) bool { return s.named && s.name == t.path[0] })
+func (t *table) named() bool { return len(t.path) == 2 && namedSection(t.path[0]) }
+
+func namedSection(name string) bool {
+	return slices.ContainsFunc(sections(), func(s section) bool { return s.named && s.name == name })
 }
 
-// decode turns the tree into things.
+// decode turns the trees into things.
 func (l *loader) decode() {
+	trees := append([]*table{l.root}, l.again...)
 	known := make(map[string]bool)
 	for _, s := range sections() {
 		known[s.name] = true
-		if v, ok := l.root.values[s.name]; ok {
-			l.decodeSection(s, v)
+		for _, t := range trees {
+			if v, ok := t.values[s.name]; ok {
+				l.decodeSection(s, v)
+			}
 		}
 	}
-	for _, name := range l.root.keys {
-		if !known[name] {
-			l.unknownTable(name, l.root.values[name])
+	for _, t := range trees {
+		for _, name := range t.keys {
+			if !known[name] {
+				l.unknownTable(name, t.values[name])
+			}
 		}
 	}
 }
@@ -172,7 +225,7 @@ func (l *loader) decodeSection(s section, v value) {
 	case s.named:
 		l.decodeNamed(s, t)
 	default:
-		l.decodeTable(s.open(l, "", t.at), t)
+		l.decodeTable(s, "", t)
 	}
 }
 
@@ -188,12 +241,25 @@ func (l *loader) decodeNamed(s section, all *table) {
 			l.add(t.at, "%v", err)
 			continue
 		}
-		l.decodeTable(s.open(l, name, t.at), t)
+		l.decodeTable(s, name, t)
 	}
 }
 
-func (l *loader) decodeTable(x thing, t *table) {
-	x.loaded(l, l.fill(t, "", x.keys(l)))
+// decodeTable turns t into a thing. Of a second table of the same name only the
+// variables count, so that no macro misses them.
+func (l *loader) decodeTable(s section, name string, t *table) {
+	x := s.open(l, name, t.at)
+	k := x.keys(l)
+	first, again := l.opened[t.String()]
+	if !again {
+		l.opened[t.String()] = k
+		x.loaded(l, l.fill(t, "", k))
+		return
+	}
+	if vars, ok := first["vars"]; ok {
+		k["vars"] = vars
+	}
+	l.fill(t, "", k)
 }
 
 // checkName refuses names that a key, a selector or a log could not hold.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,7 +12,7 @@ import (
 
 // write puts files into a new folder and returns the name of alf.toml there. The
 // text before the first "-- NAME --" line is alf.toml. Files whose name ends in
-// .key or .secret are readable by their owner only.
+// .key or .secret are readable by their owner only. An empty .key is a private key.
 func write(t testing.TB, src string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -22,6 +23,9 @@ func write(t testing.TB, src string) string {
 		mode := os.FileMode(0o644)
 		if ext := filepath.Ext(name); ext == ".key" || ext == ".secret" {
 			mode = 0o600
+		}
+		if filepath.Ext(name) == ".key" && len(f.Data) == 0 {
+			f.Data = []byte(privateKey("none"))
 		}
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			t.Fatal(err)
@@ -34,6 +38,13 @@ func write(t testing.TB, src string) string {
 		}
 	}
 	return filepath.Join(dir, "alf.toml")
+}
+
+// privateKey returns as much of a private key in OpenSSH's format as tells the
+// cipher.
+func privateKey(cipher string) string {
+	data := append([]byte("openssh-key-v1\x00\x00\x00\x00"), byte(len(cipher)))
+	return string(pem.EncodeToMemory(&pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: append(data, cipher...)}))
 }
 
 // environment is what tests see of the environment.

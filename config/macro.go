@@ -28,12 +28,18 @@ type scope struct {
 
 // failure is what went wrong on one host.
 type failure struct {
-	at   alf.Position
-	text string
+	at      alf.Position
+	text    string
+	missing bool // of something that may be where nobody could look
 }
 
 func (s *scope) fail(at alf.Position, format string, args ...any) {
-	s.failures = append(s.failures, failure{at, fmt.Sprintf(format, args...)})
+	s.failures = append(s.failures, failure{at: at, text: fmt.Sprintf(format, args...)})
+}
+
+// miss is fail for what nothing defines.
+func (s *scope) miss(at alf.Position, format string, args ...any) {
+	s.failures = append(s.failures, failure{at, fmt.Sprintf(format, args...), true})
 }
 
 // maxSteps bounds how many macros one text may expand to.
@@ -48,7 +54,7 @@ func (s *scope) bind(t template) alf.Template {
 	out := t.Bind(s.lookup)
 	for _, name := range out.Macros() {
 		if !s.r.Runtime(name) {
-			s.fail(t.at, "macro $%s$ is not defined", name)
+			s.miss(t.at, "macro $%s$ is not defined", name)
 		}
 	}
 	return out
@@ -68,6 +74,19 @@ func (s *scope) text(t template, setting string) string {
 		return ""
 	}
 	return out.Reveal()
+}
+
+// link returns t as an address that a page can lead to. It may be empty: then
+// there is none.
+func (s *scope) link(t template, setting string) string {
+	before := len(s.failures)
+	out := s.text(t, setting)
+	scheme, _, _ := strings.Cut(out, "://")
+	if out == "" || len(s.failures) > before || strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https") {
+		return out
+	}
+	s.fail(t.at, "%s: %q begins neither with http:// nor with https://", setting, out)
+	return ""
 }
 
 // lookup returns the value of a macro. What for_each says comes before the
@@ -139,7 +158,7 @@ func (s *scope) leftOver(t alf.Template, variable string, at alf.Position) {
 		if s.r.Runtime(name) {
 			s.fail(at, "macro $%s$ has no value before the check runs: it can stand in command and env, but not in $%s$", name, variable)
 		} else {
-			s.fail(at, "macro $%s$, which $%s$ refers to, is not defined", name, variable)
+			s.miss(at, "macro $%s$, which $%s$ refers to, is not defined", name, variable)
 		}
 	}
 }

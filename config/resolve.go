@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/BurntSushi/toml"
@@ -35,6 +37,7 @@ func (l *loader) resolve(file string) *Config {
 	}
 	r.placeChecks()
 	r.warnLogins()
+	r.warnNoHosts(file)
 	return r.config(file)
 }
 
@@ -73,6 +76,7 @@ func (r *resolver) config(file string) *Config {
 		File:      file,
 		Files:     r.files,
 		Daemon:    r.daemon,
+		Journal:   r.journal,
 		Web:       r.web,
 		Counts:    Counts{len(hosts), len(r.checks), len(r.services) - len(hosts)},
 		Inventory: alf.NewInventory(hosts, r.services),
@@ -107,6 +111,7 @@ func (r *resolver) join(h *host, name groupName) {
 	switch {
 	case !ok:
 		r.unknownGroup(name.at, name.name)
+		r.assume(h, name.name)
 	case slices.Contains(h.groups, g):
 		r.add(name.at, "hostgroup %q is named twice", name.name)
 	default:
@@ -114,12 +119,30 @@ func (r *resolver) join(h *host, name groupName) {
 	}
 }
 
-func (r *resolver) unknownGroup(at alf.Position, name string) {
-	known := slices.Sorted(maps.Keys(r.byGroup))
-	r.add(at, "there is no [hostgroup.%v]%s", toml.Key{name}, didYouMean(name, known))
+// assume gives h the variables of a group that is not there, so that they are not
+// missed as well: those of the group that is meant, if one can tell.
+func (r *resolver) assume(h *host, group string) {
+	g, ok := r.byGroup[nearest(group, r.groupNames())]
+	if !ok {
+		h.unsure = true
+		return
+	}
+	h.vars = h.vars.over(g.vars)
 }
 
+func (r *resolver) unknownGroup(at alf.Position, name string) {
+	if r.partial {
+		return
+	}
+	r.add(at, "there is no [hostgroup.%v]%s", toml.Key{name}, didYouMean(name, r.groupNames()))
+}
+
+func (r *resolver) groupNames() []string { return slices.Sorted(maps.Keys(r.byGroup)) }
+
 func (r *resolver) unknownHost(at alf.Position, name string) {
+	if r.partial {
+		return
+	}
 	r.add(at, "there is no [host.%v]%s", toml.Key{name}, didYouMean(name, r.hostNames()))
 }
 
@@ -151,9 +174,10 @@ func (r *resolver) makeHost(h *host) {
 		h.made.Hostgroups = append(h.made.Hostgroups, g.name)
 	}
 	s := &scope{r: r, h: h, what: "notes_url of", dirs: r.defaults.pluginDir.v}
-	h.made.NotesURL = s.text(h.notesURL.v, "notes_url")
+	h.made.NotesURL = s.link(h.notesURL.v, "notes_url")
 	r.publish(s)
 	h.made.Vars = s.show(maps.Clone(h.all).over(r.defaults.vars))
+	r.warnEncrypted(h.made.SSH)
 }
 
 // over returns the variables of v, and those of base that v has not. v is used
@@ -246,12 +270,19 @@ func (r *resolver) prepare(c *check) {
 	}
 	on, ok := r.byName[alf.HostName(c.run.v)]
 	if !ok {
-		known := append(r.hostNames(), runRemote, runLocal)
-		r.add(c.run.at, "run: %q is neither %q, %q nor a host%s", c.run.v, runRemote, runLocal, didYouMean(c.run.v, known))
+		r.unknownPlace(c)
 		c.broken = true
 		return
 	}
 	c.proto.On = on.made
+}
+
+func (r *resolver) unknownPlace(c *check) {
+	if r.partial {
+		return
+	}
+	known := append(r.hostNames(), runRemote, runLocal)
+	r.add(c.run.at, "run: %q is neither %q, %q nor a host%s", c.run.v, runRemote, runLocal, didYouMean(c.run.v, known))
 }
 
 // place makes the services of c on one host.
@@ -285,9 +316,13 @@ func (r *resolver) claim(s *scope, key alf.Key, c claim) bool {
 	return false
 }
 
-// publish adds what failed on one host to the mistakes.
+// publish adds what failed on one host to the mistakes, unless another mistake
+// may be all there is to it.
 func (r *resolver) publish(s *scope) {
 	for _, f := range s.failures {
+		if f.missing && (r.partial || s.h.unsure) {
+			continue
+		}
 		r.addOn(s.what, s.h.name, f.at, f.text)
 	}
 	s.failures = nil
@@ -296,6 +331,32 @@ func (r *resolver) publish(s *scope) {
 // exposed reports whether the command of s holds a secret.
 func exposed(s *alf.Service) bool {
 	return s.Shell.HasSecret() || slices.ContainsFunc(s.Argv, alf.Template.HasSecret)
+}
+
+// warnEncrypted warns of keys that nobody is there to decrypt.
+func (r *resolver) warnEncrypted(s alf.SSH) {
+	if s.Agent {
+		return
+	}
+	for _, file := range s.IdentityFiles {
+		if at, ok := r.encrypted[file]; ok {
+			r.warn(at, "identity_files: %s is encrypted and cannot be used: load it into an agent, and set agent = true", file)
+		}
+	}
+}
+
+// warnNoHosts warns of a configuration that watches nothing, and says where that
+// was looked for.
+func (r *resolver) warnNoHosts(file string) {
+	if len(r.hosts) > 0 {
+		return
+	}
+	dir := confD(file)
+	others := filepath.Join(dir, "**", "*.toml")
+	if _, err := os.Stat(dir); err != nil {
+		others = dir + ", which is not there"
+	}
+	r.warn(alf.Position{File: file}, "no hosts are configured: there is no [host.NAME] here, nor in %s", others)
 }
 
 // warnLogins warns of hosts that are logged in to, without anything to log in

@@ -11,10 +11,19 @@ import (
 // knows the lines of syntax errors only.
 type mark struct {
 	path       []string // from the root of the file
+	keys       int      // how many pieces of it are the key itself
 	header     bool
+	list       bool // a header in double brackets
 	line       int
+	at         int   // byte: the key, or the bracket of a header
 	start, end int   // bytes: from the key to the end of its value, or the name in a header
 	elems      []int // the lines of the value's elements, if it is an array
+}
+
+// notice is a form of TOML 1.1, which the library reads and others do not.
+type notice struct {
+	line int
+	what string
 }
 
 // scanner finds the marks of a TOML file. It trusts that the file is valid; in
@@ -25,10 +34,11 @@ type scanner struct {
 	line  int
 	mute  bool // inside an array: tables there are values, not tables of the file
 	marks []mark
+	newer []notice
 }
 
-// scan returns the marks of src in order.
-func scan(src string) []mark {
+// scan returns the marks of src in order, and the forms of TOML 1.1.
+func scan(src string) ([]mark, []notice) {
 	s := scanner{src: src, line: 1}
 	var context []string
 	for s.blank(); s.more(); s.blank() {
@@ -38,8 +48,10 @@ func scan(src string) []mark {
 		}
 		s.pair(context)
 	}
-	return s.marks
+	return s.marks, s.newer
 }
+
+func (s *scanner) note(line int, what string) { s.newer = append(s.newer, notice{line, what}) }
 
 // more reports whether there is text left.
 func (s *scanner) more() bool { return s.pos < len(s.src) }
@@ -70,9 +82,16 @@ func (s *scanner) blank() {
 	}
 }
 
+// breaks is blank, and reports whether there was a newline.
+func (s *scanner) breaks() bool {
+	line := s.line
+	s.blank()
+	return s.line > line
+}
+
 // header goes over [a.b] or [[a.b]] and returns its path.
 func (s *scanner) header() []string {
-	brackets := 1
+	at, brackets := s.pos, 1
 	if strings.HasPrefix(s.src[s.pos:], "[[") {
 		brackets = 2
 	}
@@ -81,7 +100,7 @@ func (s *scanner) header() []string {
 	start, line := s.pos, s.line
 	path := s.key(']')
 	s.step(brackets - 1)
-	s.marks = append(s.marks, mark{path: path, header: true, line: line, start: start, end: s.pos})
+	s.marks = append(s.marks, mark{path: path, header: true, list: brackets == 2, line: line, at: at, start: start, end: s.pos})
 	return path
 }
 
@@ -91,7 +110,7 @@ func (s *scanner) pair(context []string) {
 	path := slices.Concat(context, s.key('='))
 	i := len(s.marks)
 	if !s.mute {
-		s.marks = append(s.marks, mark{path: path, line: line, start: start})
+		s.marks = append(s.marks, mark{path: path, keys: len(path) - len(context), line: line, at: start, start: start})
 	}
 	s.blank()
 	elems := s.value(path)
@@ -179,13 +198,22 @@ func (s *scanner) array() (lines []int) {
 }
 
 func (s *scanner) inline(path []string) {
+	line, comma := s.line, false
 	s.step(1)
-	for s.blank(); s.until('}'); s.blank() {
-		if s.src[s.pos] == ',' {
+	long := s.breaks()
+	for s.until('}') {
+		if comma = s.src[s.pos] == ','; comma {
 			s.step(1)
-			continue
+		} else {
+			s.pair(path)
 		}
-		s.pair(path)
+		long = s.breaks() || long
+	}
+	switch {
+	case long:
+		s.note(line, "an inline table over several lines")
+	case comma:
+		s.note(s.line, "a comma at the end of an inline table")
 	}
 	s.step(1)
 }
@@ -204,6 +232,7 @@ func (s *scanner) str() string {
 	for s.more() && !strings.HasPrefix(s.src[s.pos:], delimiter) {
 		if s.src[s.pos] == '\\' && quote == `"` {
 			s.step(1)
+			s.escape()
 		}
 		s.step(1)
 	}
@@ -212,4 +241,11 @@ func (s *scanner) str() string {
 		s.step(1)
 	}
 	return s.src[start:s.pos]
+}
+
+// escape looks at what follows a backslash.
+func (s *scanner) escape() {
+	if s.more() && (s.src[s.pos] == 'e' || s.src[s.pos] == 'x') {
+		s.note(s.line, `the escape \`+s.src[s.pos:s.pos+1])
+	}
 }

@@ -16,7 +16,8 @@ func TestScan(t *testing.T) {
 	f := func(src, want string) {
 		t.Helper()
 		var got []string
-		for _, m := range scan(src) {
+		marks, _ := scan(src)
+		for _, m := range marks {
 			got = append(got, strings.Repeat(" ", m.line)+strings.Join(m.path, "/"))
 		}
 		if diff := cmp.Diff(want, strings.Join(got, "\n")); diff != "" {
@@ -37,8 +38,8 @@ func TestScan(t *testing.T) {
 	f("a = { b = 1, c.d = [\n1 ], e = { f = \"}\" } }\ng = 1", " a\n a/b\n a/c/d\n  a/e\n  a/e/f\n   g")
 	f("a = 1979-05-27 07:32:00\r\nb = 1e5\r\n", " a\n  b")
 
-	elems := scan("a = [1, # x\n 2,\n\n [3,\n 4], {\n b = 1 } ]")[0].elems
-	if !slices.Equal(elems, []int{1, 2, 4, 5}) {
+	marks, _ := scan("a = [1, # x\n 2,\n\n [3,\n 4], {\n b = 1 } ]")
+	if elems := marks[0].elems; !slices.Equal(elems, []int{1, 2, 4, 5}) {
 		t.Errorf("the elements are in lines %v", elems)
 	}
 }
@@ -52,10 +53,10 @@ func FuzzScan(f *testing.F) {
 	f.Add("a = [{b = 1}, {c = '''\n'''}]\n[d.\"e\\u0041\"]\nf.g=\"\"\"\\\n\"\"\"\"\"")
 	f.Fuzz(func(t *testing.T, src string) {
 		src = withoutBOM(src)
-		marks := scan(src)
+		marks, _ := scan(src)
 		var doc map[string]any
 		md, err := toml.Decode(src, &doc)
-		if err != nil || src != withoutBOM(src) { // it cuts off another one
+		if err != nil || src != withoutBOM(src) || isUTF16(src) { // it cuts off another one
 			return
 		}
 		known := make(map[string]bool)

@@ -61,6 +61,9 @@ func (l *loader) secret(v value) (alf.Secret, error) {
 // be the secret itself.
 func (l *loader) named(name string) (alf.Secret, error) {
 	s, ok := l.secrets[name]
+	if !ok && l.partial {
+		return alf.Redacted, nil
+	}
 	if !ok {
 		return "", errors.New("there is no [secret.NAME] of this name; a secret itself never stands in the configuration" +
 			didYouMean(name, slices.Sorted(maps.Keys(l.secrets))))

@@ -29,7 +29,7 @@ func (s *scope) key() alf.Key {
 func (s *scope) service(key alf.Key) *alf.Service {
 	c, out := s.c, s.c.proto
 	out.Key, out.Host = key, s.h.made
-	out.NotesURL = s.text(c.notesURL.v, "notes_url")
+	out.NotesURL = s.link(c.notesURL.v, "notes_url")
 	if out.Passive {
 		return &out
 	}

@@ -36,15 +36,6 @@ func (s *ssh) keys(l *loader) keys {
 
 func (s *ssh) loaded(*loader, bool) {}
 
-// identityFile reads the name of a private key, which must be there.
-func (l *loader) identityFile(v value) (string, error) {
-	name, err := l.path(v)
-	if err != nil || l.NoSecrets {
-		return name, err
-	}
-	return name, checkFile(name, notReadable)
-}
-
 // over returns the settings of s, and those of base where s has none.
 func (s ssh) over(base ssh) ssh {
 	return ssh{

@@ -55,36 +55,69 @@ func (t *table) sub(key string, at alf.Position) *table {
 // maxDuplicates bounds how often a file is read again for the next mistake.
 const maxDuplicates = 20
 
-// parse reads a file. A key that is set twice is a mistake, and reading goes on
-// without the second one; for other mistakes of syntax it returns nil.
-func parse(file, src string, m *mistakes) *table {
+// parse reads a file. What is set twice is a mistake, and reading goes on without
+// the second one, which comes as a tree of its own behind the first tree. whole:
+// nothing of the file was left out, as it is for other mistakes of syntax.
+func parse(file, src string, m *mistakes) (trees []*table, whole bool) {
 	src = withoutBOM(src)
+	if isUTF16(src) {
+		m.add(alf.Position{File: file, Line: 1}, "the file is not UTF-8 but UTF-16: save it as UTF-8")
+		return nil, false
+	}
+	var apart []string
+	var last int // the line of the last duplicate
 	for range maxDuplicates {
 		var doc map[string]any
 		_, err := toml.Decode(src, &doc)
-		if err == nil {
-			return grow(file, scan(src), doc)
-		}
-		first, again, ok := duplicate(src, err)
-		if !ok {
+		marks, newer := scan(src)
+		first, again, twice := duplicate(marks, err)
+		switch {
+		case twice:
+			again = again.whole(src, marks)
+			m.add(alf.Position{File: file, Line: again.line}, "%s is already set in line %d", describe(first, again), first.line)
+			if !again.inList(marks) {
+				apart = append(apart, again.alone(src))
+			}
+			last = again.line
+			src = src[:again.at] + blank(src[again.at:again.end]) + src[again.end:]
+		case err != nil:
 			m.add(syntaxError(file, src, err))
-			return nil
+			return nil, false
+		default:
+			m.warnNewer(file, newer)
+			return parseApart(grow(file, marks, doc), file, apart, m)
 		}
-		m.add(alf.Position{File: file, Line: again.line}, "%s is already set in line %d", describe(again), first.line)
-		src = src[:again.start] + blank(src[again.start:again.end]) + src[again.end:]
 	}
-	return nil
+	m.add(alf.Position{File: file, Line: last}, "too much is set twice: the rest of the file was not examined")
+	return nil, false
 }
 
-// withoutBOM cuts off the marks that editors may begin a file with, as the
-// library does.
-func withoutBOM(src string) string {
-	for _, bom := range []string{"\xff\xfe", "\xfe\xff", "\xef\xbb\xbf"} {
-		if rest, ok := strings.CutPrefix(src, bom); ok {
-			return rest
-		}
+// parseApart reads what was cut out of a file.
+func parseApart(first *table, file string, apart []string, m *mistakes) (trees []*table, whole bool) {
+	trees, whole = []*table{first}, true
+	for _, src := range apart {
+		more, ok := parse(file, src, m)
+		trees = append(trees, more...)
+		whole = whole && ok
 	}
-	return src
+	return trees, whole
+}
+
+// warnNewer warns of what only tools for TOML 1.1 can read.
+func (m *mistakes) warnNewer(file string, newer []notice) {
+	for _, n := range newer {
+		m.warn(alf.Position{File: file, Line: n.line}, "%s is TOML 1.1: tools for TOML 1.0 refuse this file", n.what)
+	}
+}
+
+// withoutBOM cuts off the mark that editors may begin a file with, as the library
+// does.
+func withoutBOM(src string) string { return strings.TrimPrefix(src, "\xef\xbb\xbf") }
+
+// isUTF16 reports whether src begins with a mark of UTF-16, over which the library
+// would only go.
+func isUTF16(src string) bool {
+	return strings.HasPrefix(src, "\xff\xfe") || strings.HasPrefix(src, "\xfe\xff")
 }
 
 // syntaxError returns the arguments of mistakes.add for an error of the library.
@@ -113,49 +146,104 @@ func oneLine(s string) string {
 	return b.String()
 }
 
-// duplicate returns the marks of the two keys, if that is what err is about.
-func duplicate(src string, err error) (first, again mark, ok bool) {
+// duplicate returns the marks of two keys that cannot both be: those that err, an
+// error of the library, is about, or that the library lets pass.
+func duplicate(marks []mark, err error) (first, again mark, found bool) {
+	if err == nil {
+		return overlooked(marks)
+	}
 	var parse toml.ParseError
 	if !errors.As(err, &parse) {
 		return mark{}, mark{}, false
 	}
-	marks := scan(src)
-	for i, again := range slices.Backward(marks) {
+	for i, again := range marks { // the outermost first: it is what goes
 		at := parse.Position.Start
 		if again.start > at || again.end <= at {
 			continue
 		}
 		for _, m := range marks[:i] {
-			if n := len(again.path); len(m.path) >= n && slices.Equal(m.path[:n], again.path) {
-				return m, again.whole(src, marks[i+1:]), true
+			if again.holds(m.path) || !m.header && m.end <= again.start && m.holds(again.path) {
+				return m, again, true
 			}
 		}
 	}
 	return mark{}, mark{}, false
 }
 
+// holds reports whether path is in the table at m, or is m itself.
+func (m mark) holds(path []string) bool {
+	return len(path) >= len(m.path) && slices.Equal(path[:len(m.path)], m.path)
+}
+
+// overlooked returns what the library lets pass, and loses: a value where a table
+// is already, and a header of a table that dotted keys have made.
+func overlooked(marks []mark) (first, again mark, found bool) {
+	tables, dotted := make(map[string]int), make(map[string]int) // by path, the first mark in it
+	for i, m := range marks {
+		path := strings.Join(m.path, "\x00")
+		known := tables
+		if m.header {
+			known = dotted
+		}
+		if first, ok := known[path]; ok && !m.inList(marks[:i+1]) {
+			return marks[first], m, true
+		}
+		for n, end := 1, 0; n < len(m.path); n++ {
+			end += len(m.path[n-1])
+			outer := path[:end+n-1]
+			remember(tables, outer, i)
+			if !m.header && n > len(m.path)-m.keys {
+				remember(dotted, outer, i)
+			}
+		}
+	}
+	return mark{}, mark{}, false
+}
+
+func remember(marks map[string]int, path string, i int) {
+	if _, ok := marks[path]; !ok {
+		marks[path] = i
+	}
+}
+
+// inList reports whether m is inside one of several tables of one path.
+func (m mark) inList(marks []mark) bool {
+	return slices.ContainsFunc(marks, func(list mark) bool { return list.list && list.holds(m.path) })
+}
+
 // whole returns m with all that belongs to it: of a header, up to the next one.
-func (m mark) whole(src string, later []mark) mark {
+func (m mark) whole(src string, marks []mark) mark {
 	if !m.header {
 		return m
 	}
-	bracket := func(m mark) int { return max(0, strings.LastIndexByte(src[:m.start], '[')) }
-	m.start, m.end = bracket(m), len(src)
-	if i := slices.IndexFunc(later, func(m mark) bool { return m.header }); i >= 0 {
-		m.end = bracket(later[i])
+	m.end = len(src)
+	if i := slices.IndexFunc(marks, func(next mark) bool { return next.header && next.at > m.at }); i >= 0 {
+		m.end = marks[i].at
 	}
 	return m
+}
+
+// alone returns m with all that belongs to it as a file of its own, in its line.
+func (m mark) alone(src string) string {
+	lines, outer := strings.Repeat("\n", m.line-1), ""
+	if n := len(m.path) - m.keys; !m.header && n > 0 {
+		outer = toml.Key(m.path[:n]).String() + "."
+	}
+	return lines + outer + src[m.at:m.end]
 }
 
 // blank returns as many lines as s, without their text.
 func blank(s string) string { return strings.Repeat("\n", strings.Count(s, "\n")) }
 
-// describe names what a mark marks.
-func describe(m mark) string {
-	if m.header {
-		return "[" + toml.Key(m.path).String() + "]"
+// describe names what again would set a second time.
+func describe(first, again mark) string {
+	if len(first.path) < len(again.path) {
+		return toml.Key(first.path).String()
 	}
-	return toml.Key(m.path).String()
+	if again.header {
+		return "[" + toml.Key(again.path).String() + "]"
+	}
+	return toml.Key(again.path).String()
 }
 
 // grow puts values and positions together.

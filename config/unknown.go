@@ -58,9 +58,18 @@ func (l *loader) unknownTable(name string, v value) {
 	}
 }
 
-// didYouMean proposes the known name that is nearest to name, or else holds it,
-// if there is one.
+// didYouMean proposes the known name that is nearest to name, if there is one.
 func didYouMean(name string, known []string) string {
+	best := nearest(name, known)
+	if best == "" {
+		return ""
+	}
+	return "; did you mean " + strconv.Quote(best) + "?"
+}
+
+// nearest returns the known name that is nearest to name, or else holds it; "":
+// none is near.
+func nearest(name string, known []string) string {
 	best, least := "", len(name)/3+1
 	for _, k := range known {
 		if d := distance(strings.ToLower(name), strings.ToLower(k), least); d <= least && k != name {
@@ -72,10 +81,7 @@ func didYouMean(name string, known []string) string {
 	if i := slices.IndexFunc(known, func(k string) bool { return strings.Contains(k, name) }); best == "" && i >= 0 && len(name) > 2 {
 		best = known[i]
 	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + strconv.Quote(best) + "?"
+	return best
 }
 
 // distance returns how many letters must be added, removed or changed to make b

@@ -154,9 +154,11 @@ func TestEmpty(t *testing.T) {
 	equal(t, "counts", c.Counts.String(), "0 hosts, 0 checks, 0 services")
 	equal(t, "daemon", c.Daemon, defaultDaemon)
 	equal(t, "web", c.Web, defaultWeb)
+	equal(t, "journal", c.Journal, defaultJournal)
 }
 
 func TestDaemonAndWeb(t *testing.T) {
+	own := currentUser()
 	c := load(t, `
 [daemon]
 socket                = "run/alf.sock"
@@ -166,16 +168,22 @@ log_levels            = { checker = "debug", ssh = "error" }
 max_concurrent_checks = 10
 max_checks_per_host   = 2
 data_dir              = "/srv/alf"
-local_user            = "root"
+local_user            = "`+own+`"
+[journal]
+history = 7
 [web]
-listen = "none"
+listen        = "none"
+allowed_hosts = ["alf.example.com", "10.0.0.7", "2001:db8::1"]
 `)
 	equal(t, "daemon", c.Daemon, Daemon{
 		Socket: filepath.Dir(c.File) + "/run/alf.sock", LogFormat: "json", LogLevel: slog.LevelWarn,
 		LogLevels:           map[string]slog.Level{"checker": slog.LevelDebug, "ssh": slog.LevelError},
-		MaxConcurrentChecks: 10, MaxChecksPerHost: 2, DataDir: "/srv/alf", LocalUser: "root",
+		MaxConcurrentChecks: 10, MaxChecksPerHost: 2, DataDir: "/srv/alf", LocalUser: own,
 	})
-	equal(t, "web", c.Web, Web{})
+	equal(t, "web", c.Web, Web{AllowedHosts: []string{"alf.example.com", "10.0.0.7", "2001:db8::1"}})
+	journal := defaultJournal
+	journal.History = 7
+	equal(t, "journal", c.Journal, journal)
 	for _, address := range []string{"127.0.0.1:5690", "127.1.2.3:0", "[::1]:5690", "localhost:80"} {
 		equal(t, "listen", load(t, fmt.Sprintf("web.listen = %q", address)).Web.Listen, address)
 	}
@@ -635,6 +643,51 @@ hosts   = ["h"]
 `, `alf.toml:6: check_command has a secret in its arguments, which all users of this machine can see in the process list
 alf.toml:10: check "a" has a secret in its arguments, which all users can see in the process list where it runs; hand it over in env
 alf.toml:14: check "b" has a secret in its arguments, which all users can see in the process list where it runs; hand it over in env`)
+	f(`
+[ssh]
+identity_files = ["good.key", "locked.key", "pkcs8.key", "old.key"]
+[host.h]
+[host.i]
+[host.j.ssh]
+agent = true
+identity_files = ["agent.key"]
+-- good.key --
+-- locked.key --
+`+privateKey("aes256-ctr")+`-- agent.key --
+`+privateKey("aes256-ctr")+`-- pkcs8.key --
+-----BEGIN ENCRYPTED PRIVATE KEY-----
+AAAA
+-----END ENCRYPTED PRIVATE KEY-----
+-- old.key --
+-----BEGIN RSA PRIVATE KEY-----
+Proc-Type: 4,ENCRYPTED
+DEK-Info: AES-128-CBC,00
+
+AAAA
+-----END RSA PRIVATE KEY-----
+`, `alf.toml:3: identity_files: locked.key is encrypted and cannot be used: load it into an agent, and set agent = true
+alf.toml:3: identity_files: old.key is encrypted and cannot be used: load it into an agent, and set agent = true
+alf.toml:3: identity_files: pkcs8.key is encrypted and cannot be used: load it into an agent, and set agent = true`)
+	f(`
+[hostgroup.g]
+vars = { a = "\\e\\x", b = '\e\x', c = [
+  1, ], d = """
+""" }
+[host.h]
+alias = "\x41"
+vars  = {
+  c = "\e",
+}
+ssh   = { port = 22, }
+[host.h.vars."\x41b"]
+env   = "DB_PASSWORD"
+`, `alf.toml:7: the escape \x is TOML 1.1: tools for TOML 1.0 refuse this file
+alf.toml:8: an inline table over several lines is TOML 1.1: tools for TOML 1.0 refuse this file
+alf.toml:9: the escape \e is TOML 1.1: tools for TOML 1.0 refuse this file
+alf.toml:11: a comma at the end of an inline table is TOML 1.1: tools for TOML 1.0 refuse this file
+alf.toml:12: the escape \x is TOML 1.1: tools for TOML 1.0 refuse this file`)
+	f("", "alf.toml: no hosts are configured: there is no [host.NAME] here, nor in conf.d, which is not there")
+	f("-- conf.d/a.toml --\n[hostgroup.a]\n", "alf.toml: no hosts are configured: there is no [host.NAME] here, nor in conf.d/**/*.toml")
 	f(`
 [ssh]
 agent = false

@@ -22,7 +22,7 @@ type variable struct {
 	value alf.Value
 }
 
-// readVars reads a table of variables into dst.
+// readVars reads a table of variables into dst. Those that it has stay.
 func (l *loader) readVars(dst *vars) reader {
 	return func(m *mistakes, key string, v value) {
 		t, ok := v.any.(*table)
@@ -30,7 +30,9 @@ func (l *loader) readVars(dst *vars) reader {
 			m.take(key, v.at, v.want("a table"))
 			return
 		}
-		*dst = make(vars, len(t.keys))
+		if *dst == nil {
+			*dst = make(vars, len(t.keys))
+		}
 		for _, name := range t.keys {
 			v := t.values[name]
 			x, err := l.variable(v)
@@ -40,7 +42,9 @@ func (l *loader) readVars(dst *vars) reader {
 			if err != nil {
 				m.take(key+"."+name, v.at, err)
 			}
-			(*dst)[name] = x
+			if _, ok := (*dst)[name]; !ok {
+				(*dst)[name] = x
+			}
 		}
 	}
 }

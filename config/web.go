@@ -17,7 +17,7 @@ var defaultWeb = Web{Listen: "127.0.0.1:5690"}
 func (w *Web) keys(*loader) keys {
 	return keys{
 		"listen":        to(&w.Listen, listenAddress),
-		"allowed_hosts": to(&w.AllowedHosts, listOf(word)),
+		"allowed_hosts": to(&w.AllowedHosts, listOf(readAllowedHost)),
 	}
 }
 
