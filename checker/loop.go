@@ -268,7 +268,7 @@ func (l *loop) finish(f finished) {
 	now := time.Now()
 	l.stats.missed.Add(missed(it.service, it.started, now))
 	change := l.judge(it, f.result, now)
-	l.askHost(it, f.result, now)
+	l.askHost(it, change, now)
 	due := nextDue(it.service, it.state, f.result.End)
 	if it.again {
 		it.again, due = false, now
@@ -281,21 +281,25 @@ func (l *loop) finish(f finished) {
 // cached_host_check_horizon does (RULES R11).
 const hostHorizon = 15 * time.Second
 
-// askHost has the host of a service checked at once, if the service's result
-// says that what is known of the host is wrong: its link is lost, or it answers
-// though it was not UP.
-func (l *loop) askHost(it *item, r *alf.Result, now time.Time) {
+// askHost has the host of a service checked at once, if the service's last
+// result says that what is known of the host is wrong: its link is lost, or it
+// answers though it was not UP. What the service knew before counts only after
+// the horizon.
+func (l *loop) askHost(it *item, change alf.Change, now time.Time) {
 	if it.service.Key.IsHost() || it.service.On == nil {
 		return
 	}
 	host := l.items[alf.Key{Host: it.service.On.Name}]
-	if host == nil || host.busy || host.service.Builtin != alf.CheckSSH || now.Sub(host.asked) < hostHorizon {
+	if host == nil || host.busy || host.service.Builtin != alf.CheckSSH {
 		return
 	}
-	st := host.state
+	if news := change&(alf.ChangeStale|alf.ChangeFresh) != 0; !news && now.Sub(host.asked) < hostHorizon {
+		return
+	}
+	st, cause := host.state, it.result.Cause
 	up := st.Status == alf.Up && !st.Pending() && st.Stale.IsZero()
-	link := r.Cause == alf.CauseTransport || r.Cause == alf.CauseAuth || r.Cause == alf.CauseHostKey
-	if up && link || !up && r.Cause.Judges() {
+	link := cause == alf.CauseTransport || cause == alf.CauseAuth || cause == alf.CauseHostKey
+	if up && link || !up && cause.Judges() {
 		host.asked = now
 		l.agenda.set(host, now)
 	}
