@@ -9,7 +9,7 @@ PREFIX  ?= /usr/local
 LDFLAGS  = -s -w -X main.release=$(VERSION)
 CHECK    = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: build demo test e2e lint fuzz bench check install clean need setup
+.PHONY: build demo test e2e lint fuzz bench kills check install clean need setup
 
 build: need
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/alf ./cmd/alf
@@ -35,6 +35,10 @@ bench: setup
 	$(GO) test -run '^$$' -bench . -benchmem ./perfdata ./state ./checker ./sinks
 	$(GO) test -run "^$$" -bench AgainstCheckBySSH -benchtime 1x ./bench
 	$(GO) test -run "^$$" -bench ManyAtOnce -benchtime 1000x ./bench
+	$(GO) test -run "^$$" -bench Journal ./bench
+
+kills: need
+	$(GO) test -run 'TestKill$$' -kills 100 -timeout 20m ./state/jetstream
 
 check: lint test
 

@@ -15,8 +15,9 @@ import (
 // Recorder makes events durable.
 type Recorder interface {
 	// Append makes events durable as one batch and sets their IDs. When it
-	// returns nil, all of them are kept; on an error, none is promised, no ID is
-	// set, and the same events may be appended again. Only the checker calls it.
+	// returns nil, all of them are kept; on an error, only those with an ID are, and
+	// the same events may be appended again, which doubles none. Only the checker
+	// calls it.
 	Append(ctx context.Context, events []*alf.Event) error
 }
 

@@ -37,6 +37,13 @@ func (h *house) measureJournal(stats func() jetstream.Stats) {
 	m.Counter("alf_journal_events_total", "Events in them.", func() float64 { return float64(stats().Events) })
 	m.Counter("alf_journal_bytes_total", "Bytes of them.", func() float64 { return float64(stats().Bytes) })
 	m.Counter("alf_journal_append_seconds_total", "Time that it took to make them durable.", func() float64 { return stats().AppendTime.Seconds() })
+	m.Counter("alf_journal_restarts_total", "Times that the embedded server was started anew after a failure.", func() float64 { return float64(stats().Restarts) })
+	m.Gauge("alf_journal_broken", "1 while the embedded server cannot write, else 0.", func() float64 {
+		if stats().Broken {
+			return 1
+		}
+		return 0
+	})
 	m.Gauge("alf_journal_behind", "Events that are not in the histories yet.", func() float64 { return float64(stats().Behind) })
 	m.Counter("alf_journal_index_errors_total", "Times that the histories could not be written.", func() float64 { return float64(stats().IndexErrors) })
 }

@@ -40,41 +40,59 @@ func appendBatch(dst []byte, first alf.ID, events []*alf.Event) []byte {
 // decodeBatch returns the events that appendBatch encoded.
 func decodeBatch(data []byte) ([]*alf.Event, error) {
 	d := &decoder{data: data}
-	if v := d.byte(); v > version {
-		return nil, fmt.Errorf("a batch of version %d %w", v, ErrNewer)
-	}
-	first, n := alf.ID(d.uint()), d.uint()
-	if n > uint64(len(data)) { // an event takes more than a byte
-		return nil, errShort
+	first, n, err := d.head()
+	if err != nil {
+		return nil, err
 	}
 	events := make([]*alf.Event, 0, n)
 	for i := range n {
 		e := d.event()
+		if d.err != nil {
+			return nil, d.err
+		}
 		e.ID = first + alf.ID(i)
 		events = append(events, e)
 	}
-	return events, d.err
+	return events, nil
 }
 
 // span returns the ID of the first event of a batch and how many there are,
 // without decoding them.
 func span(data []byte) (first alf.ID, n int, err error) {
-	d := &decoder{data: data}
-	if v := d.byte(); v > version {
+	return (&decoder{data: data}).head()
+}
+
+// head reads what stands before the events.
+func (d *decoder) head() (first alf.ID, n int, err error) {
+	switch v := d.byte(); {
+	case d.err != nil:
+		return 0, 0, d.err
+	case v > version:
 		return 0, 0, fmt.Errorf("a batch of version %d %w", v, ErrNewer)
+	case v == 0:
+		return 0, 0, errors.New("is no batch of events")
 	}
-	first, n = alf.ID(d.uint()), int(d.uint())
+	first, n = alf.ID(d.uint()), d.count(eventSize)
+	if n == 0 && d.err == nil {
+		d.fail()
+	}
 	return first, n, d.err
 }
 
+// The fewest bytes that something takes.
+const (
+	eventSize  = lengthSize + 19
+	datumSize  = 3
+	lengthSize = 4 // the length before an event; enough for 4 GB
+)
+
 // appendEvent appends the encoding of e, its length first.
 func appendEvent(dst []byte, e *alf.Event) []byte {
-	const room = 4 // for the length; enough for 256 MB
 	start := len(dst)
-	dst = append(dst, make([]byte, room)...)
+	dst = append(dst, make([]byte, lengthSize)...)
 	x := encoder{dst}
 	x.event(e)
-	binary.LittleEndian.PutUint32(x.b[start:], uint32(len(x.b)-start-room))
+	binary.LittleEndian.PutUint32(x.b[start:], uint32(len(x.b)-start-lengthSize))
 	return x.b
 }
 
@@ -89,13 +107,16 @@ func (x *encoder) string(s string) {
 	x.b = append(x.b, s...)
 }
 
-// time appends t in nanoseconds; the zero time is 0.
+// time appends t in nanoseconds. 0 is the zero time, and 1970 a nanosecond later.
 func (x *encoder) time(t time.Time) {
-	if t.IsZero() {
+	switch n := t.UnixNano(); {
+	case t.IsZero():
 		x.int(0)
-		return
+	case n == 0:
+		x.int(1)
+	default:
+		x.int(n)
 	}
-	x.int(t.UnixNano())
 }
 
 func (x *encoder) event(e *alf.Event) {
@@ -247,7 +268,7 @@ func (d *decoder) time() time.Time {
 // event reads an event, which stands behind its length.
 func (d *decoder) event() *alf.Event {
 	e := new(alf.Event)
-	b := d.take(4)
+	b := d.take(lengthSize)
 	if b == nil {
 		return e
 	}
@@ -296,10 +317,10 @@ func (d *decoder) result(r *alf.Result) {
 	for _, t := range [...]*time.Time{&r.Due, &r.Start, &r.End} {
 		*t = d.time()
 	}
-	for range d.count() {
+	for range d.count(1) {
 		r.PerfdataErrors = append(r.PerfdataErrors, d.string())
 	}
-	if n := d.count(); n > 0 {
+	if n := d.count(datumSize); n > 0 {
 		r.Perfdata = make([]perfdata.Datum, n)
 		for i := range r.Perfdata {
 			d.datum(&r.Perfdata[i])
@@ -307,10 +328,11 @@ func (d *decoder) result(r *alf.Result) {
 	}
 }
 
-// count reads how many of something follow. Each takes a byte at least.
-func (d *decoder) count() int {
+// count reads how many of something follow, each of which takes that many bytes
+// at least.
+func (d *decoder) count(size int) int {
 	n := d.uint()
-	if n > uint64(len(d.data)) {
+	if n > uint64(len(d.data)/size) {
 		d.fail()
 		return 0
 	}

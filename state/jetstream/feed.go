@@ -18,11 +18,11 @@ import (
 // cursor is how far somebody has read the feed.
 type cursor struct {
 	done alf.ID
-	seq  uint64 // of the message that holds done; 0: not known
+	seq  uint64 // of the message that ends with done; 0: not known
 }
 
-// next returns the events after c, at least one, without moving it; or none and
-// a channel that is closed when there are more. It counts those that are gone.
+// next returns events after c, and how many before them are gone. Neither: there
+// is nothing yet, and grown is closed when there is. It moves c, but for c.done.
 func (r *Record) next(ctx context.Context, c *cursor) (events []*alf.Event, dropped uint64, grown <-chan struct{}, err error) {
 	r.mu.Lock()
 	grown, last := r.grown, r.last
@@ -36,6 +36,9 @@ func (r *Record) next(ctx context.Context, c *cursor) (events []*alf.Event, drop
 	}
 	if events, err = r.load(ctx, c); err != nil {
 		return nil, 0, nil, fmt.Errorf("read the feed: %w", err)
+	}
+	if len(events) == 0 {
+		return nil, uint64(last - c.done), grown, nil
 	}
 	return events, uint64(events[0].ID - c.done - 1), grown, nil
 }
@@ -54,10 +57,11 @@ func (r *Record) inMemory(id alf.ID) (batch, bool) {
 	return r.recent[i], true
 }
 
-// load reads the events after c from the stream. c.seq moves on.
+// load reads the events after c that one message of the stream holds, or none if
+// there are no such messages. c.seq moves on.
 func (r *Record) load(ctx context.Context, c *cursor) ([]*alf.Event, error) {
-	seq := c.seq
-	if seq == 0 {
+	seq := c.seq + 1
+	if _, lastSeq := r.end(); c.seq == 0 || c.seq > lastSeq {
 		var err error
 		if seq, err = r.search(ctx, c.done+1); err != nil {
 			return nil, err
@@ -65,7 +69,7 @@ func (r *Record) load(ctx context.Context, c *cursor) ([]*alf.Event, error) {
 	}
 	for {
 		msg, err := r.message(ctx, seq)
-		if err != nil {
+		if msg == nil || err != nil {
 			return nil, err
 		}
 		events, err := decodeBatch(msg.Data)
@@ -81,25 +85,18 @@ func (r *Record) load(ctx context.Context, c *cursor) ([]*alf.Event, error) {
 	}
 }
 
-// message returns the message of that sequence number, or the oldest one if it
-// is gone.
+// message returns the first message of the feed from that sequence number on, or
+// nil if there is none.
 func (r *Record) message(ctx context.Context, seq uint64) (*jetstream.RawStreamMsg, error) {
-	msg, err := r.feed.GetMsg(ctx, seq)
-	if !errors.Is(err, jetstream.ErrMsgNotFound) {
-		return msg, err
+	msg, err := r.feed.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(feedSubject))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
 	}
-	info, err := r.feed.Info(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if seq >= info.State.FirstSeq {
-		return nil, fmt.Errorf("message %d: %w", seq, jetstream.ErrMsgNotFound)
-	}
-	return r.feed.GetMsg(ctx, info.State.FirstSeq)
+	return msg, err
 }
 
-// search returns the sequence number of the message that holds id, or of the
-// oldest one if id is older.
+// search returns a sequence number from which on the messages hold id and all
+// after it, and little before it.
 func (r *Record) search(ctx context.Context, id alf.ID) (uint64, error) {
 	info, err := r.feed.Info(ctx)
 	if err != nil {
@@ -112,9 +109,13 @@ func (r *Record) search(ctx context.Context, id alf.ID) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
+		if msg == nil {
+			high = middle - 1
+			continue
+		}
 		first, _, err := span(msg.Data)
 		if err != nil {
-			return 0, fmt.Errorf("message %d: %w", middle, err)
+			return 0, fmt.Errorf("message %d: %w", msg.Sequence, err)
 		}
 		if first > id {
 			high = middle - 1
@@ -122,49 +123,73 @@ func (r *Record) search(ctx context.Context, id alf.ID) (uint64, error) {
 			low = middle
 		}
 	}
-	return low, nil
+	return max(low, 1), nil
 }
 
 // Follow implements state.Feed.
 func (r *Record) Follow(ctx context.Context, after alf.ID, h state.Handler) error {
 	return r.read(ctx, &cursor{done: after}, func(ctx context.Context, events []*alf.Event, _ uint64) error {
+		if len(events) == 0 {
+			return nil
+		}
 		return h(ctx, events)
 	})
 }
 
+// taker takes events, and the number of those before them that are gone. There
+// is one or the other.
+type taker func(ctx context.Context, events []*alf.Event, dropped uint64) error
+
 // read hands all events after c to take, until ctx ends or take fails.
-func (r *Record) read(ctx context.Context, c *cursor, take func(ctx context.Context, events []*alf.Event, dropped uint64) error) error {
+func (r *Record) read(ctx context.Context, c *cursor, take taker) error {
 	for {
-		events, dropped, grown, err := r.next(ctx, c)
-		switch {
-		case ctx.Err() != nil:
+		grown, err := r.step(ctx, c, take)
+		if ctx.Err() != nil {
 			return ctx.Err()
-		case err != nil:
+		}
+		if err != nil {
 			return err
-		case len(events) == 0:
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-grown:
-			}
+		}
+		if grown == nil {
 			continue
 		}
-		if err := take(ctx, events, dropped); err != nil {
-			return err
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-grown:
 		}
-		c.done = events[len(events)-1].ID
 	}
+}
+
+// step hands the next events after c to take, if there are any; otherwise it
+// returns what is closed when there are.
+func (r *Record) step(ctx context.Context, c *cursor, take taker) (grown <-chan struct{}, err error) {
+	events, dropped, grown, err := r.next(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if len(events) == 0 && dropped == 0 {
+		return grown, nil
+	}
+	if err := take(ctx, events, dropped); err != nil {
+		return nil, err
+	}
+	c.done += alf.ID(dropped) + alf.ID(len(events))
+	return nil, nil
 }
 
 // place is where a consumer stands, as it is stored.
 type place struct {
 	Name    string `json:"name"`
 	Done    alf.ID `json:"done"`
-	Seq     uint64 `json:"seq"`
 	Dropped uint64 `json:"dropped"`
+	// Histories has the newest ID of every class; only Run's own place does.
+	Histories map[string]alf.ID `json:"histories,omitempty"`
 
+	mark   alf.ID // Done when it was last stored; only of Run's own
 	taken  bool
 	stored time.Time
+	broken bool // it could not be stored the last time
 }
 
 // ErrTaken is the error of a second Consume under a name that is in use.
@@ -178,36 +203,53 @@ func (r *Record) Consume(ctx context.Context, name string, from state.Start, h s
 		return fmt.Errorf("consume %q: %w", name, err)
 	}
 	defer r.leavePlace(p)
-	c := &cursor{done: p.Done, seq: p.Seq}
-	return r.read(ctx, c, func(ctx context.Context, events []*alf.Event, dropped uint64) error {
+	return r.read(ctx, &cursor{done: p.Done}, func(ctx context.Context, events []*alf.Event, dropped uint64) error {
 		if dropped > 0 {
 			r.log.Warn("a consumer was away for too long", "sink", name, "dropped", dropped)
 		}
-		if err := h(ctx, events); err != nil {
-			return err
+		if len(events) > 0 {
+			if err := h(ctx, events); err != nil {
+				return err
+			}
 		}
-		r.mu.Lock()
-		p.Done, p.Seq = events[len(events)-1].ID, c.seq
-		p.Dropped += dropped
-		due := time.Since(p.stored) >= placeEvery || dropped > 0
-		r.mu.Unlock()
-		if due {
-			return r.storePlace(ctx, p)
-		}
+		r.moveOn(ctx, p, len(events), dropped)
 		return nil
 	})
 }
 
-func (r *Record) takePlace(ctx context.Context, name string, from state.Start) (*place, error) {
-	start, err := r.beginning(ctx, from)
-	if err != nil {
-		return nil, err
+// moveOn notes that so many more events were taken and dropped, and stores the
+// place now and then. A consumer goes on when its place cannot be stored.
+func (r *Record) moveOn(ctx context.Context, p *place, taken int, dropped uint64) {
+	r.mu.Lock()
+	p.Done += alf.ID(taken) + alf.ID(dropped)
+	p.Dropped += dropped
+	due := time.Since(p.stored) >= placeEvery || dropped > 0
+	r.mu.Unlock()
+	if due && r.broken() == nil {
+		r.tryStorePlace(ctx, p)
 	}
+}
+
+// tryStorePlace stores a place, or logs the first time that it cannot.
+func (r *Record) tryStorePlace(ctx context.Context, p *place) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	err := r.storePlace(ctx, p)
+	r.mu.Lock()
+	known := p.broken
+	p.broken, p.stored = err != nil, time.Now()
+	r.mu.Unlock()
+	if err != nil && !known {
+		r.log.Warn("a place is not stored; after a restart, events come again", "sink", p.Name, "err", err)
+	}
+}
+
+func (r *Record) takePlace(ctx context.Context, name string, from state.Start) (*place, error) {
 	r.mu.Lock()
 	p := r.places[name]
 	isNew := p == nil
 	if isNew {
-		p = &place{Name: name, Done: start}
+		p = &place{Name: name, Done: r.last}
 		r.places[name] = p
 	}
 	if p.taken {
@@ -216,27 +258,39 @@ func (r *Record) takePlace(ctx context.Context, name string, from state.Start) (
 	}
 	p.taken = true
 	r.mu.Unlock()
-	if isNew {
-		return p, r.storePlace(ctx, p)
+	if !isNew {
+		return p, nil
+	}
+	if err := r.begin(ctx, p, from); err != nil {
+		r.mu.Lock()
+		delete(r.places, name)
+		r.mu.Unlock()
+		return nil, err
 	}
 	return p, nil
 }
 
+// begin puts a new place where it starts.
+func (r *Record) begin(ctx context.Context, p *place, from state.Start) error {
+	start, err := r.beginning(ctx, from)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	p.Done = start
+	r.mu.Unlock()
+	return r.storePlace(ctx, p)
+}
+
 // beginning returns the ID before the first one that a new consumer gets.
 func (r *Record) beginning(ctx context.Context, from state.Start) (alf.ID, error) {
-	r.mu.Lock()
-	last := r.last
-	r.mu.Unlock()
+	last, _ := r.end()
 	if from == state.Now || last == 0 {
 		return last, nil
 	}
-	info, err := r.feed.Info(ctx)
-	if err != nil || info.State.Msgs == 0 {
+	msg, err := r.message(ctx, 1)
+	if msg == nil || err != nil {
 		return last, err
-	}
-	msg, err := r.message(ctx, info.State.FirstSeq)
-	if err != nil {
-		return 0, err
 	}
 	first, _, err := span(msg.Data)
 	return first - 1, err
@@ -244,11 +298,7 @@ func (r *Record) beginning(ctx context.Context, from state.Start) (alf.ID, error
 
 // leavePlace stores where the consumer stopped, also when its context has ended.
 func (r *Record) leavePlace(p *place) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if err := r.storePlace(ctx, p); err != nil {
-		r.log.Warn("a place is not stored; events will come again", "sink", p.Name, "err", err)
-	}
+	r.tryStorePlace(context.Background(), p)
 	r.mu.Lock()
 	p.taken = false
 	r.mu.Unlock()
@@ -303,7 +353,14 @@ func (r *Record) newest(ctx context.Context, s jetstream.Stream, f func(subject 
 	}
 	defer messages.Stop()
 	for {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
+		msg, err := nextWithin(ctx, messages)
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			// The messages that were to come may have aged away meanwhile.
+			if info, err := consumer.Info(ctx); err != nil || info.NumPending == 0 {
+				return err
+			}
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -318,6 +375,12 @@ func (r *Record) newest(ctx context.Context, s jetstream.Stream, f func(subject 
 			return nil
 		}
 	}
+}
+
+func nextWithin(ctx context.Context, m jetstream.MessagesContext) (jetstream.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return m.Next(jetstream.NextContext(ctx))
 }
 
 // Places implements state.Feed.

@@ -2,19 +2,26 @@
 // without a port, or a cluster elsewhere, through the same code.
 //
 // The feed is one stream, with one message for each batch that the checker
-// appends; its acknowledgement is the commit. IDs count events without gaps, so
-// a consumer's place is the ID of the last event that it took, and what it
-// missed is a difference. The last N events of every key are kept in further
-// streams, one for each class of check intervals, because a stream whose keys
-// turn over at different speeds is full of holes. They are a view of the feed,
-// written behind it by Run; what they do not hold yet is in memory.
+// appends; its acknowledgement is the commit. IDs count events, so a consumer's
+// place is the ID of the last event that it took, and what it missed is a
+// difference. The last N events of every key are kept in further streams, one
+// for each class of check intervals, because a stream whose keys turn over at
+// different speeds is full of holes. They are a view of the feed, written behind
+// it by Run; what they do not hold yet is in memory, and so is the newest event
+// of every key.
+//
+// When the embedded server cannot write any more, because the disk is full, it
+// gives up for good. Reading goes on, Append refuses, and Run starts the server
+// anew as soon as there is room.
 package jetstream
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,9 +41,10 @@ type Options struct {
 	CA          string // file with the certificate authority there
 	Replicas    int    // of each stream there; default 1
 
-	History  int           // events that are kept of each key; default 20
+	History  int           // results that are kept of each key; default 20
 	MaxAge   time.Duration // of the feed and of histories; 0: no bound
 	MaxBytes int64         // of the feed; default 1 GiB
+	Recent   int           // events that are kept decoded for those who are up to date; default 20,000
 	// SyncAlways makes Append wait until the disk has the events, so that a
 	// power cut costs nothing. Otherwise it costs up to a second; a kill of the
 	// process costs nothing either way. Only an embedded server can do it.
@@ -48,9 +56,11 @@ type Options struct {
 const (
 	defaultHistory  = 20
 	defaultMaxBytes = 1 << 30
-	recentEvents    = 20_000    // that are kept decoded for those who are up to date
+	defaultRecent   = 20_000
 	maxEvents       = 200       // in one message
 	maxMessage      = 256 << 10 // bytes in one message, unless one event is larger
+	maxPending      = 100_000   // events that wait for the histories
+	ackFor          = 5 * time.Second
 	placeEvery      = 200 * time.Millisecond
 )
 
@@ -64,14 +74,19 @@ type Record struct {
 	js     jetstream.JetStream
 	feed   jetstream.Stream
 	keep   map[string]jetstream.Stream // by class
+	writer string                      // marks the messages of this Record
 	stats  counters
+
+	half []*alf.Event // those that an Append kept before it failed; Append's own
 
 	mu      sync.Mutex
 	last    alf.ID // the newest event's
-	lastSeq uint64 // of the message that holds it
+	lastSeq uint64 // of the newest message of the feed
 	recent  []batch
 	held    int                      // events in recent
+	heads   map[alf.Key]*alf.Event   // the newest of every key
 	pending map[alf.Key][]*alf.Event // not yet in keep, oldest first
+	waiting int                      // events in pending
 	class   map[alf.Key]string       // where a key's history is, as far as known
 	places  map[string]*place
 	grown   chan struct{} // closed at the next Append
@@ -102,10 +117,14 @@ func Open(ctx context.Context, o Options) (*Record, error) {
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = defaultMaxBytes
 	}
+	if o.Recent <= 0 {
+		o.Recent = defaultRecent
+	}
 	o.Replicas = max(o.Replicas, 1)
 	r := &Record{
-		o: o, log: o.Log,
+		o: o, log: o.Log, writer: rand.Text(),
 		keep:    make(map[string]jetstream.Stream),
+		heads:   make(map[alf.Key]*alf.Event),
 		pending: make(map[alf.Key][]*alf.Event),
 		class:   make(map[alf.Key]string),
 		places:  make(map[string]*place),
@@ -118,7 +137,9 @@ func Open(ctx context.Context, o Options) (*Record, error) {
 }
 
 func (r *Record) open(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{r.connect, r.streams, r.readEnd, r.readPlaces, r.catchUp} {
+	for _, step := range []func(context.Context) error{
+		r.connect, r.streams, r.readEnd, r.readPlaces, r.readHeads, r.catchUp,
+	} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -132,12 +153,15 @@ func (r *Record) streams(ctx context.Context) error {
 	r.feed, err = r.stream(ctx, jetstream.StreamConfig{
 		Name: "ALF_FEED", Subjects: []string{feedSubject},
 		MaxBytes: r.o.MaxBytes, MaxAge: r.o.MaxAge, Discard: jetstream.DiscardOld,
+		// A follower may not have the newest message yet, and what is not found
+		// counts as dropped.
+		AllowDirect: r.o.Replicas == 1,
 	})
 	if err != nil {
 		return err
 	}
 	if _, err = r.stream(ctx, jetstream.StreamConfig{
-		Name: "ALF_PLACES", Subjects: []string{placeSubject + ">"}, MaxMsgsPerSubject: 1,
+		Name: "ALF_PLACES", Subjects: []string{placeSubject + ">"}, MaxMsgsPerSubject: 1, AllowDirect: true,
 	}); err != nil {
 		return err
 	}
@@ -145,7 +169,7 @@ func (r *Record) streams(ctx context.Context) error {
 		r.keep[class.name], err = r.stream(ctx, jetstream.StreamConfig{
 			Name:              "ALF_RESULTS_" + class.name,
 			Subjects:          []string{resultSubject + class.name + ".>", tickSubject + class.name + ".>"},
-			MaxMsgsPerSubject: int64(r.o.History), MaxAge: r.o.MaxAge,
+			MaxMsgsPerSubject: int64(r.o.History), MaxAge: r.o.MaxAge, AllowDirect: true,
 		})
 		if err != nil {
 			return err
@@ -157,7 +181,6 @@ func (r *Record) streams(ctx context.Context) error {
 func (r *Record) stream(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {
 	c.Storage = jetstream.FileStorage
 	c.Replicas = r.o.Replicas
-	c.AllowDirect = true
 	c.Duplicates = 100 * time.Millisecond // nothing here has a message ID
 	s, err := r.js.CreateOrUpdateStream(ctx, c)
 	if err != nil {
@@ -166,25 +189,25 @@ func (r *Record) stream(ctx context.Context, c jetstream.StreamConfig) (jetstrea
 	return s, nil
 }
 
-// readEnd finds the newest event.
+// readEnd finds the newest event of the feed. What places and histories know of
+// is read after it: all may have aged away here, or been cut off by damage, and
+// no ID is used twice.
 func (r *Record) readEnd(ctx context.Context) error {
 	info, err := r.feed.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("read the feed: %w", err)
 	}
 	r.lastSeq = info.State.LastSeq
-	if info.State.Msgs == 0 {
-		// All has aged away, or nothing was ever there. No ID is used twice as
-		// long as a place or a history knows of it.
+	msg, err := r.feed.GetLastMsgForSubject(ctx, feedSubject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil
 	}
-	msg, err := r.feed.GetMsg(ctx, r.lastSeq)
 	if err != nil {
 		return fmt.Errorf("read the end of the feed: %w", err)
 	}
 	first, n, err := span(msg.Data)
 	if err != nil {
-		return fmt.Errorf("message %d of the feed: %w", r.lastSeq, err)
+		return fmt.Errorf("message %d of the feed: %w", msg.Sequence, err)
 	}
 	r.last = first + alf.ID(n) - 1
 	return nil
@@ -202,23 +225,99 @@ func (r *Record) Close() error {
 	return nil
 }
 
-// Append implements state.Recorder. It must not be called twice at a time.
+// ErrBehind is the error of an Append while too many events wait for the
+// histories, which cannot be written.
+var ErrBehind = errors.New("too many events wait to be written into the histories")
+
+// Append implements state.Recorder. It must not be called twice at a time. When
+// it fails, those of the events that have an ID are kept all the same; if the
+// same events are appended again, they are not kept twice.
 func (r *Record) Append(ctx context.Context, events []*alf.Event) error {
-	for len(events) > 0 {
-		data, n := r.encode(events)
-		if err := r.publish(ctx, data, events[:n]); err != nil {
+	if err := r.writable(ctx); err != nil {
+		return fmt.Errorf("append to the feed: %w", err)
+	}
+	i := 0
+	if n := len(r.half); n <= len(events) && slices.Equal(r.half, events[:n]) {
+		i = n
+	}
+	for i < len(events) {
+		n, err := r.append(ctx, events[i:])
+		i += n
+		if err != nil {
+			r.half = slices.Clone(events[:i])
+			return fmt.Errorf("append to the feed: %w", err)
+		}
+	}
+	r.half = nil
+	return nil
+}
+
+// writable waits a moment for the histories, if they are far behind, and reports
+// why nothing can be appended.
+func (r *Record) writable(ctx context.Context) error {
+	for began := time.Now(); ; {
+		if err := r.broken(); err != nil {
 			return err
 		}
-		events = events[n:]
+		if r.Stats().Behind < maxPending {
+			return nil
+		}
+		if time.Since(began) > time.Second {
+			return ErrBehind
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
-	return nil
+}
+
+// broken returns what broke the embedded server, or nil.
+func (r *Record) broken() error {
+	if r.server == nil {
+		return nil
+	}
+	return r.server.broken()
+}
+
+// append makes a message of as many events as fit into one, and returns their
+// number.
+func (r *Record) append(ctx context.Context, events []*alf.Event) (int, error) {
+	began := time.Now()
+	last, lastSeq := r.end()
+	data, n := encode(last+1, events)
+	msg := &nats.Msg{Subject: feedSubject, Data: data, Header: nats.Header{writerHeader: {r.writer}}}
+	future, err := r.js.PublishMsgAsync(msg, jetstream.WithExpectLastSequence(lastSeq))
+	if err != nil {
+		return 0, err
+	}
+	ack, err := r.wait(ctx, future)
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+		return r.adopt(ctx, events)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if err := r.sync(); err != nil {
+		return 0, err
+	}
+	r.stats.appended(n, len(data), time.Since(began))
+	r.take(ack.Sequence, events[:n])
+	return n, nil
+}
+
+func (r *Record) end() (alf.ID, uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last, r.lastSeq
 }
 
 // encode returns a message with as many events as fit into one, and their
 // number.
-func (r *Record) encode(events []*alf.Event) ([]byte, int) {
+func encode(first alf.ID, events []*alf.Event) ([]byte, int) {
 	n := min(len(events), maxEvents)
-	first := r.last + 1
 	data := appendBatch(nil, first, events[:n])
 	for len(data) > maxMessage && n > 1 {
 		n /= 2
@@ -227,18 +326,26 @@ func (r *Record) encode(events []*alf.Event) ([]byte, int) {
 	return data, n
 }
 
-func (r *Record) publish(ctx context.Context, data []byte, events []*alf.Event) error {
-	began := time.Now()
-	ack, err := r.js.Publish(ctx, feedSubject, data, jetstream.WithExpectLastSequence(r.lastSeq))
-	if err != nil {
-		return r.explain(ctx, data, events, err)
+// wait returns the acknowledgement of a message, or why there is none. A server
+// that cannot write does not answer.
+func (r *Record) wait(ctx context.Context, f jetstream.PubAckFuture) (*jetstream.PubAck, error) {
+	var broken <-chan struct{}
+	if r.server != nil {
+		broken = r.server.breaks()
 	}
-	if err := r.sync(); err != nil {
-		return fmt.Errorf("write the feed to disk: %w", err)
+	select {
+	case ack := <-f.Ok():
+		return ack, nil
+	case err := <-f.Err():
+		if r.server != nil && (errors.Is(err, jetstream.ErrAsyncPublishTimeout) || errors.Is(err, jetstream.ErrNoStreamResponse)) {
+			r.server.report(fmt.Errorf("the embedded NATS server does not answer: %w", err))
+		}
+		return nil, err
+	case <-broken:
+		return nil, r.server.broken()
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	r.stats.appended(len(events), len(data), time.Since(began))
-	r.take(ack.Sequence, events)
-	return nil
 }
 
 // take makes events, which are durable, known to all who wait for them.
@@ -251,12 +358,14 @@ func (r *Record) take(seq uint64, events []*alf.Event) {
 		r.last++
 		e.ID = r.last
 		kept[i] = e
+		r.head(e)
 		r.pending[e.Key] = append(r.pending[e.Key], e)
 	}
+	r.waiting += len(kept)
 	r.lastSeq = seq
 	r.recent = append(r.recent, batch{seq, first, kept})
 	r.held += len(kept)
-	for r.held > recentEvents && len(r.recent) > 1 {
+	for r.held > r.o.Recent && len(r.recent) > 1 {
 		r.held -= len(r.recent[0].events)
 		r.recent[0] = batch{}
 		r.recent = r.recent[1:]
@@ -265,21 +374,76 @@ func (r *Record) take(seq uint64, events []*alf.Event) {
 	r.grown = make(chan struct{})
 }
 
+// head notes that e is the newest event of its key, if it is. The caller has
+// locked r.mu.
+func (r *Record) head(e *alf.Event) {
+	if was := r.heads[e.Key]; was != nil && was.ID > e.ID {
+		return
+	}
+	if e.Kind == alf.KindRemoved {
+		delete(r.heads, e.Key)
+		return
+	}
+	r.heads[e.Key] = e
+}
+
+// writerHeader says which Record has published a message.
+const writerHeader = "Alf-Writer"
+
 // ErrForeign is the error of an Append to a feed that somebody else has
 // appended to: one feed has one writer.
 var ErrForeign = errors.New("another Alf writes to the same feed")
 
-// explain finds out about a failed publish. After a time-out, what was sent may
-// have arrived all the same: then it is what the feed ends with.
-func (r *Record) explain(ctx context.Context, data []byte, events []*alf.Event, err error) error {
-	var api *jetstream.APIError
-	if !errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence {
-		return fmt.Errorf("append to the feed: %w", err)
+// adopt takes the message that the feed ends with, though nobody acknowledged
+// it: an Append before this one sent it and gave up too early. It returns how
+// many of events were in it. If the caller has given up on those that were in
+// it, they are in the feed nevertheless.
+func (r *Record) adopt(ctx context.Context, events []*alf.Event) (int, error) {
+	last, lastSeq := r.end()
+	msg, err := r.feed.GetMsg(ctx, lastSeq+1)
+	if errors.Is(err, jetstream.ErrMsgNotFound) && r.server != nil {
+		return 0, r.realign(ctx)
 	}
-	msg, got := r.feed.GetMsg(ctx, r.lastSeq+1)
-	if got != nil || string(msg.Data) != string(data) {
-		return errors.Join(ErrForeign, err)
+	if err != nil {
+		return 0, fmt.Errorf("read the end of the feed: %w", err)
 	}
-	r.take(msg.Sequence, events)
+	first, n, err := span(msg.Data)
+	if err != nil || first != last+1 || msg.Header.Get(writerHeader) != r.writer {
+		return 0, errors.Join(ErrForeign, err)
+	}
+	if err := r.sync(); err != nil {
+		return 0, err
+	}
+	if n <= len(events) && slices.Equal(appendBatch(nil, first, events[:n]), msg.Data) {
+		r.take(msg.Sequence, events[:n])
+		return n, nil
+	}
+	theirs, err := decodeBatch(msg.Data)
+	if err != nil {
+		return 0, err
+	}
+	r.take(msg.Sequence, theirs)
+	return 0, nil
+}
+
+var errDamaged = errors.New("the feed is damaged")
+
+// realign makes Append go on where the feed ends now. A server that reads a
+// damaged block gives up what stands behind the damage, and may not agree with
+// itself about the end until it is started anew.
+func (r *Record) realign(ctx context.Context) error {
+	info, err := r.feed.Info(ctx)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	was := r.lastSeq
+	r.lastSeq = info.State.LastSeq
+	r.mu.Unlock()
+	if was == info.State.LastSeq {
+		r.server.report(errDamaged)
+		return errDamaged
+	}
+	r.log.Error("the feed has lost its end", "last", info.State.LastSeq, "expected", was)
 	return nil
 }

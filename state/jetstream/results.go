@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -42,7 +43,8 @@ func classOf(interval time.Duration) string {
 const indexer = " results"
 
 // Run writes the histories behind the feed until ctx ends. When that fails, it
-// tries again; the events wait in memory.
+// tries again; the events wait in memory. It also starts an embedded server anew
+// that cannot write any more.
 func (r *Record) Run(ctx context.Context) error {
 	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
 		err := r.index(ctx)
@@ -51,6 +53,11 @@ func (r *Record) Run(ctx context.Context) error {
 		}
 		r.stats.indexErrors.Add(1)
 		r.log.Error("histories are not written", "err", err)
+		if r.broken() != nil {
+			r.heal(ctx)
+			pause = time.Second
+			continue
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -59,11 +66,26 @@ func (r *Record) Run(ctx context.Context) error {
 	}
 }
 
+// index writes the histories until ctx ends, they cannot be written, or the
+// server breaks.
 func (r *Record) index(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if r.server != nil {
+		go r.server.cancelBroken(ctx, cancel)
+	}
+	known, err := r.newestIDs(ctx)
+	if err != nil {
+		return fmt.Errorf("read the histories: %w", err)
+	}
 	p := r.indexerPlace()
-	return r.read(ctx, &cursor{done: p.Done, seq: p.Seq}, func(ctx context.Context, events []*alf.Event, _ uint64) error {
-		return r.copyOut(ctx, p, events)
+	err = r.read(ctx, &cursor{done: p.Done}, func(ctx context.Context, events []*alf.Event, dropped uint64) error {
+		return r.copyOut(ctx, p, events, dropped, known)
 	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 func (r *Record) indexerPlace() *place {
@@ -77,25 +99,39 @@ func (r *Record) indexerPlace() *place {
 	return p
 }
 
+// behind is by how much the stored place of Run is behind where it is, at least.
+// After a power cut the histories may lack what the feed has: each stream goes
+// to the disk by itself, within a second.
+const behind = 2 * time.Second
+
 // catchUp writes the histories up to the end of the feed, before anybody reads
 // them.
 func (r *Record) catchUp(ctx context.Context) error {
-	p := r.indexerPlace()
 	known, err := r.newestIDs(ctx)
 	if err != nil {
 		return fmt.Errorf("read the histories: %w", err)
 	}
-	c := &cursor{done: p.Done, seq: p.Seq}
-	for c.done < r.last {
-		events, _, _, err := r.next(ctx, c)
-		if err != nil {
-			return err
+	p := r.indexerPlace()
+	for class, id := range p.Histories {
+		if known[class] < id {
+			r.log.Info("the end of a history is gone; it is written again from the feed", "class", class, "from", known[class], "to", id)
+			p.Done = min(p.Done, known[class])
 		}
-		missing := slices.DeleteFunc(slices.Clone(events), func(e *alf.Event) bool { return e.ID <= known[classOf(e.Interval)] })
-		if err := r.copyOut(ctx, p, missing); err != nil {
-			return fmt.Errorf("write the histories: %w", err)
-		}
-		c.done = events[len(events)-1].ID
+	}
+	p.mark, p.stored = p.Done, time.Now()
+	c := &cursor{done: p.Done}
+	for grown := (<-chan struct{})(nil); grown == nil && err == nil; {
+		grown, err = r.step(ctx, c, func(ctx context.Context, events []*alf.Event, dropped uint64) error {
+			r.mu.Lock()
+			for _, e := range events {
+				r.head(e)
+			}
+			r.mu.Unlock()
+			return r.copyOut(ctx, p, events, dropped, known)
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("write the histories: %w", err)
 	}
 	return nil
 }
@@ -109,125 +145,206 @@ func (r *Record) newestIDs(ctx context.Context) (map[string]alf.ID, error) {
 		if err != nil {
 			return nil, err
 		}
-		if info.State.Msgs == 0 {
-			continue
-		}
-		msg, err := s.GetMsg(ctx, info.State.LastSeq)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			continue // the newest one's key was removed; its events are told apart by their IDs
-		}
-		if err != nil {
+		if out[name], err = newestID(ctx, s, info.State); err != nil {
 			return nil, err
 		}
-		first, _, err := span(msg.Data)
-		if err != nil {
-			return nil, err
-		}
-		out[name] = first
 	}
 	return out, nil
 }
 
-// copyOut writes events into the histories and notes that it has.
-func (r *Record) copyOut(ctx context.Context, p *place, events []*alf.Event) error {
-	if len(events) == 0 {
-		return nil
+// newestID returns the ID of the newest event in s. The messages at the end may
+// be gone, with a key that was removed.
+func newestID(ctx context.Context, s jetstream.Stream, st jetstream.StreamState) (alf.ID, error) {
+	const tries = 10_000
+	for seq := st.LastSeq; seq >= st.FirstSeq && st.Msgs > 0 && st.LastSeq-seq < tries; seq-- {
+		msg, err := s.GetMsg(ctx, seq)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		first, _, err := span(msg.Data)
+		return first, err
 	}
-	var futures []jetstream.PubAckFuture
+	return 0, nil
+}
+
+// copyOut writes events into the histories, except those that are known to be
+// there, and notes that it has.
+func (r *Record) copyOut(ctx context.Context, p *place, events []*alf.Event, dropped uint64, known map[string]alf.ID) error {
+	var w written
 	for _, e := range events {
-		if err := r.move(ctx, e); err != nil {
+		class := classOf(e.Interval)
+		if err := r.move(ctx, &w, e); err != nil {
 			return err
 		}
-		if e.Kind == alf.KindRemoved {
+		if e.Kind == alf.KindRemoved || e.ID <= known[class] {
 			continue
 		}
 		kind := resultSubject
 		if e.Kind != alf.KindResult {
 			kind = tickSubject
 		}
-		f, err := r.js.PublishAsync(keySubject(kind, classOf(e.Interval), e.Key), appendBatch(nil, e.ID, []*alf.Event{e}))
+		f, err := r.js.PublishAsync(keySubject(kind, class, e.Key), appendBatch(nil, e.ID, []*alf.Event{e}))
 		if err != nil {
 			return err
 		}
-		futures = append(futures, f)
+		w.futures = append(w.futures, f)
+		known[class] = e.ID
 	}
-	for _, f := range futures {
-		select {
-		case <-f.Ok():
-		case err := <-f.Err():
+	if err := w.wait(ctx, r); err != nil {
+		return err
+	}
+	return r.copied(ctx, p, events, dropped, known)
+}
+
+// written are messages that are not yet acknowledged.
+type written struct{ futures []jetstream.PubAckFuture }
+
+func (w *written) wait(ctx context.Context, r *Record) error {
+	for _, f := range w.futures {
+		if _, err := r.wait(ctx, f); err != nil {
 			return err
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
-	return r.copied(ctx, p, events)
+	w.futures = w.futures[:0]
+	return nil
 }
 
 // move drops the history of a key that was removed or has gone over to another
 // class.
-func (r *Record) move(ctx context.Context, e *alf.Event) error {
+func (r *Record) move(ctx context.Context, w *written, e *alf.Event) error {
 	to := classOf(e.Interval)
 	r.mu.Lock()
 	from, known := r.class[e.Key]
-	if e.Kind == alf.KindRemoved {
-		delete(r.class, e.Key)
-	} else {
-		r.class[e.Key] = to
-	}
 	r.mu.Unlock()
+	var of []string
 	switch {
 	case e.Kind == alf.KindRemoved && !known:
-		return r.purge(ctx, e.Key)
+		of = slices.Collect(maps.Keys(r.keep))
 	case known && (from != to || e.Kind == alf.KindRemoved):
-		return r.purge(ctx, e.Key, from)
+		of = []string{from}
+	}
+	if len(of) > 0 {
+		// The server purges at once, but stores what came before in its turn.
+		if err := w.wait(ctx, r); err != nil {
+			return err
+		}
+	}
+	for _, class := range of {
+		if err := r.purge(ctx, class, e.Key, e.ID); err != nil {
+			return fmt.Errorf("drop the history of %q: %w", e.Key, err)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.class[e.Key] = to; e.Kind == alf.KindRemoved {
+		delete(r.class, e.Key)
 	}
 	return nil
 }
 
-// purge drops what the histories of these classes, or of all, hold of key.
-func (r *Record) purge(ctx context.Context, key alf.Key, of ...string) error {
-	for name, s := range r.keep {
-		if len(of) > 0 && !slices.Contains(of, name) {
+// purge drops what a class holds of key from before that event. There may be
+// newer ones: when this is done once more, because what Alf dropped comes back
+// if it is killed at once.
+func (r *Record) purge(ctx context.Context, class string, key alf.Key, before alf.ID) error {
+	s := r.keep[class]
+	for _, kind := range []string{resultSubject, tickSubject} {
+		subject := keySubject(kind, class, key)
+		seq, older, err := firstSince(ctx, s, subject, before)
+		if err != nil {
+			return err
+		}
+		if !older {
 			continue
 		}
-		for _, kind := range []string{resultSubject, tickSubject} {
-			if err := s.Purge(ctx, jetstream.WithPurgeSubject(keySubject(kind, name, key))); err != nil {
-				return fmt.Errorf("drop the history of %q: %w", key, err)
-			}
+		options := []jetstream.StreamPurgeOpt{jetstream.WithPurgeSubject(subject)}
+		if seq > 0 {
+			options = append(options, jetstream.WithPurgeSequence(seq))
+		}
+		if err := s.Purge(ctx, options...); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// firstSince returns the sequence number of the first message of a subject that
+// holds id or a newer event, or 0, and whether there are any before it.
+func firstSince(ctx context.Context, s jetstream.Stream, subject string, id alf.ID) (seq uint64, older bool, err error) {
+	msg, err := s.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	if newest, _, err := span(msg.Data); err != nil || newest < id {
+		return 0, true, nil // as a rule
+	}
+	for from := uint64(1); ; {
+		msg, err := s.GetMsg(ctx, from, jetstream.WithGetMsgSubject(subject))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return 0, older, nil
+		}
+		if err != nil {
+			return 0, false, err
+		}
+		if first, _, err := span(msg.Data); err == nil && first >= id {
+			return msg.Sequence, older, nil
+		}
+		older = true
+		from = msg.Sequence + 1
+	}
 }
 
 // copied notes that the histories hold events.
-func (r *Record) copied(ctx context.Context, p *place, events []*alf.Event) error {
+func (r *Record) copied(ctx context.Context, p *place, events []*alf.Event, dropped uint64, known map[string]alf.ID) error {
 	r.mu.Lock()
 	for _, e := range events {
-		left := slices.DeleteFunc(r.pending[e.Key], func(x *alf.Event) bool { return x.ID <= e.ID })
+		was := r.pending[e.Key]
+		left := slices.DeleteFunc(was, func(x *alf.Event) bool { return x.ID <= e.ID })
+		r.waiting -= len(was) - len(left)
 		if len(left) == 0 {
 			delete(r.pending, e.Key)
 		} else {
 			r.pending[e.Key] = left
 		}
 	}
-	p.Done = events[len(events)-1].ID
-	due := time.Since(p.stored) >= placeEvery
+	p.Done += alf.ID(dropped) + alf.ID(len(events))
+	due := time.Since(p.stored) >= behind
 	r.mu.Unlock()
 	if due {
-		return r.storePlace(ctx, p)
+		r.storeIndexer(ctx, p, known)
 	}
 	return nil
+}
+
+// storeIndexer stores the place where p was the last time, and what the
+// histories hold now.
+func (r *Record) storeIndexer(ctx context.Context, p *place, known map[string]alf.ID) {
+	r.mu.Lock()
+	stored := &place{Name: indexer, Done: p.mark, Histories: maps.Clone(known), broken: p.broken}
+	p.mark = p.Done
+	r.mu.Unlock()
+	r.tryStorePlace(ctx, stored)
+	r.mu.Lock()
+	p.stored, p.broken = stored.stored, stored.broken
+	r.mu.Unlock()
 }
 
 // Heads implements state.Reader.
 func (r *Record) Heads(ctx context.Context) iter.Seq2[*alf.Event, error] {
 	return func(yield func(*alf.Event, error) bool) {
-		heads, err := r.heads(ctx)
-		if err != nil {
-			yield(nil, fmt.Errorf("read the newest events: %w", err))
-			return
-		}
+		r.mu.Lock()
+		heads := slices.Collect(maps.Values(r.heads))
+		r.mu.Unlock()
 		for _, e := range heads {
+			if err := ctx.Err(); err != nil {
+				yield(nil, err)
+				return
+			}
 			if !yield(e, nil) {
 				return
 			}
@@ -235,47 +352,49 @@ func (r *Record) Heads(ctx context.Context) iter.Seq2[*alf.Event, error] {
 	}
 }
 
-func (r *Record) heads(ctx context.Context) (map[alf.Key]*alf.Event, error) {
-	r.mu.Lock()
-	waiting := make(map[alf.Key]*alf.Event, len(r.pending))
-	for key, events := range r.pending {
-		waiting[key] = events[len(events)-1]
-	}
-	r.mu.Unlock()
-	heads := make(map[alf.Key]*alf.Event)
+// readHeads reads the newest event of every key from the histories.
+func (r *Record) readHeads(ctx context.Context) error {
 	for name, s := range r.keep {
-		err := r.newest(ctx, s, func(subject string, data []byte) error {
-			events, err := decodeBatch(data)
-			if err != nil {
-				return fmt.Errorf("the event at %s: %w", subject, err)
-			}
-			for _, e := range events {
-				if was := heads[e.Key]; was == nil || was.ID < e.ID {
-					heads[e.Key] = e
-					r.learn(e.Key, name)
-				}
-			}
-			return nil
-		})
+		err := r.newest(ctx, s, func(subject string, data []byte) error { return r.readHead(ctx, name, subject, data) })
 		if err != nil {
-			return nil, err
+			return fmt.Errorf("read the newest events: %w", err)
 		}
 	}
-	for key, e := range waiting {
-		if heads[key] = e; e.Kind == alf.KindRemoved {
-			delete(heads, key)
-		}
+	for _, e := range r.heads {
+		r.last = max(r.last, e.ID)
 	}
-	return heads, nil
+	return nil
 }
 
-// learn notes where the history of a key is, unless that is known better.
-func (r *Record) learn(key alf.Key, class string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, known := r.class[key]; !known {
-		r.class[key] = class
+// readHead takes a message of a history. A key that is in two of them was about
+// to move when Alf ended; what is left of the older one is dropped.
+func (r *Record) readHead(ctx context.Context, class, subject string, data []byte) error {
+	events, err := decodeBatch(data)
+	if errors.Is(err, ErrNewer) {
+		return fmt.Errorf("the event at %s: %w", subject, err)
 	}
+	if err != nil || len(events) != 1 {
+		r.log.Warn("an event cannot be read", "subject", subject, "err", err)
+		return nil
+	}
+	e, drop := events[0], ""
+	r.mu.Lock()
+	was, in := r.heads[e.Key], r.class[e.Key]
+	switch {
+	case was == nil || was.ID < e.ID:
+		r.heads[e.Key], r.class[e.Key] = e, class
+		if was != nil && in != class {
+			drop = in
+		}
+	case in != class:
+		drop = class
+	}
+	newest := r.heads[e.Key].ID
+	r.mu.Unlock()
+	if drop == "" {
+		return nil
+	}
+	return r.purge(ctx, drop, e.Key, newest)
 }
 
 // Last implements state.Reader.
@@ -286,7 +405,11 @@ func (r *Record) Last(ctx context.Context, key alf.Key, n int) ([]*alf.Event, er
 	r.mu.Lock()
 	waiting := slices.Clone(r.pending[key])
 	name, known := r.class[key]
+	isThere := r.heads[key] != nil
 	r.mu.Unlock()
+	if !isThere {
+		return nil, nil
+	}
 	var all []*alf.Event
 	for _, c := range classes {
 		if known && c.name != name {

@@ -13,11 +13,13 @@ type Stats struct {
 	AppendTime  time.Duration // that Append took, all together
 	Behind      int           // events that are in the feed and not yet in the histories
 	IndexErrors uint64        // times that the histories could not be written
+	Restarts    uint64        // of the embedded server, which could not write any more
+	Broken      bool          // nothing can be written at the moment
 }
 
 type counters struct {
-	appends, events, bytes, indexErrors atomic.Uint64
-	time                                atomic.Int64
+	appends, events, bytes, indexErrors, restarts atomic.Uint64
+	time                                          atomic.Int64
 }
 
 func (c *counters) appended(events, bytes int, took time.Duration) {
@@ -30,14 +32,12 @@ func (c *counters) appended(events, bytes int, took time.Duration) {
 // Stats may be called at any time.
 func (r *Record) Stats() Stats {
 	r.mu.Lock()
-	behind := 0
-	for _, events := range r.pending {
-		behind += len(events)
-	}
+	behind := r.waiting
 	r.mu.Unlock()
 	c := &r.stats
 	return Stats{
 		Appends: c.appends.Load(), Events: c.events.Load(), Bytes: c.bytes.Load(),
 		AppendTime: time.Duration(c.time.Load()), Behind: behind, IndexErrors: c.indexErrors.Load(),
+		Restarts: c.restarts.Load(), Broken: r.broken() != nil,
 	}
 }

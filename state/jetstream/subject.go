@@ -1,6 +1,8 @@
 package jetstream
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 
 	"alf"
@@ -9,7 +11,11 @@ import (
 // Names of hosts and services may hold anything; subjects may not. A space is
 // refused, a dot makes a level, "*" and ">" are taken for wildcards. So each
 // byte that is not a letter, a digit, "-" or "_" is written as "=" and two
-// hexadecimal digits, and an empty name as "=".
+// hexadecimal digits, and an empty name as "=". A subject has at most 4 KB, so a
+// very long name is written as "=x" and a checksum, which no
+// other name can look like.
+
+const longest = 400 // bytes of a name that is written in full
 
 const hexDigits = "0123456789ABCDEF"
 
@@ -17,6 +23,10 @@ const hexDigits = "0123456789ABCDEF"
 func token(name string) string {
 	if name == "" {
 		return "="
+	}
+	if len(name) > longest {
+		sum := sha256.Sum256([]byte(name))
+		return "=x" + hex.EncodeToString(sum[:])
 	}
 	if strings.IndexFunc(name, func(r rune) bool { return r >= 0x80 || !plain(byte(r)) }) < 0 {
 		return name
@@ -32,7 +42,8 @@ func token(name string) string {
 	return b.String()
 }
 
-// untoken returns the name that token wrote; false: it did not.
+// untoken returns the name that token wrote; false: it did not, or it was too
+// long.
 func untoken(s string) (string, bool) {
 	if s == "=" {
 		return "", true

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -261,7 +262,8 @@ func oneConsumerPerName(t *testing.T, r Record) {
 }
 
 func anyName(t *testing.T, r Record) {
-	for i, s := range []string{"disk C:\\", "a.b.c", "*", ">", "ü ☃", "tab\tinside", "$JS.API", "x/y z", "%2e"} {
+	for i, s := range []string{"disk C:\\", "a.b.c", "*", ">", "ü ☃", "tab\tinside", "$JS.API", "x/y z", "%2e", "=", "=41", "A",
+		"new\nline\r\n", "\xff\x00", strings.Repeat("ü", 300), strings.Repeat("long ", 2000)} {
 		key := alf.Key{Host: alf.HostName("h" + s), Service: alf.ServiceName(s)}
 		fill(t, r, key, i, i)
 		got, err := r.Last(t.Context(), key, 1)

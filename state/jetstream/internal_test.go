@@ -1,0 +1,173 @@
+package jetstream
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"alf"
+)
+
+func openBare(t *testing.T, dir string) *Record {
+	t.Helper()
+	r, err := Open(t.Context(), Options{Dir: dir, History: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func outputs(t *testing.T, r *Record, key alf.Key) string {
+	t.Helper()
+	events, err := r.Last(t.Context(), key, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, e := range events {
+		out = append(out, e.Result.Output)
+	}
+	return fmt.Sprint(out)
+}
+
+func event(host string, n int) *alf.Event {
+	return &alf.Event{Key: alf.Key{Host: alf.HostName(host)}, Interval: time.Minute, Result: &alf.Result{Output: fmt.Sprint(n)}}
+}
+
+// TestUnacknowledged appends after an Append that gave up though what it sent
+// arrived: the same events and more, or others.
+func TestUnacknowledged(t *testing.T) {
+	r := openBare(t, t.TempDir())
+	defer r.Close()
+	send := func(events ...*alf.Event) {
+		last, _ := r.end()
+		msg := &nats.Msg{Subject: feedSubject, Data: appendBatch(nil, last+1, events), Header: nats.Header{writerHeader: {r.writer}}}
+		if _, err := r.js.PublishMsg(t.Context(), msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add := func(events ...*alf.Event) {
+		t.Helper()
+		if err := r.Append(t.Context(), events); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(event("a", 1))
+	again := []*alf.Event{event("a", 2), event("a", 3)}
+	send(again...)
+	add(append(again, event("a", 4))...)
+	if got := outputs(t, r, again[0].Key); got != "[4 3 2]" || again[1].ID != 3 {
+		t.Errorf("Last = %v, IDs %d and %d: want each event once", got, again[0].ID, again[1].ID)
+	}
+	send(event("b", 1), event("b", 2))
+	add(event("b", 3))
+	if got := outputs(t, r, alf.Key{Host: "b"}); got != "[3 2 1]" {
+		t.Errorf("Last = %v, want the given up ones, too", got)
+	}
+	add(event("b", 4))
+}
+
+// TestPartlyAppended appends again what an Append has kept in part.
+func TestPartlyAppended(t *testing.T) {
+	r := openBare(t, t.TempDir())
+	defer r.Close()
+	var events []*alf.Event
+	for n := range 2*maxEvents + 10 {
+		events = append(events, event("a", n))
+	}
+	if _, err := r.append(t.Context(), events); err != nil {
+		t.Fatal(err)
+	}
+	r.half = slices.Clone(events[:maxEvents])
+	if err := r.Append(t.Context(), events); err != nil {
+		t.Fatal(err)
+	}
+	if last, _ := r.end(); last != alf.ID(len(events)) || events[len(events)-1].ID != last {
+		t.Errorf("%d events are kept, want %d", last, len(events))
+	}
+}
+
+// TestReplay writes the histories again from the beginning of the feed, as after
+// a power cut: what is there is neither doubled nor dropped.
+func TestReplay(t *testing.T) {
+	dir := t.TempDir()
+	r := openBare(t, dir)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { r.Run(ctx); close(done) }()
+	slow := event("moved", 3)
+	slow.Interval = time.Hour
+	var all []*alf.Event
+	for n := range 5 {
+		all = append(all, event("a", n), event("back", n), event("moved", n), event("to and fro", n))
+	}
+	fro := event("to and fro", 6)
+	fro.Interval = time.Hour
+	all = append(all, slow, &alf.Event{Key: alf.Key{Host: "back"}, Kind: alf.KindRemoved}, event("back", 7), fro, event("to and fro", 8),
+		event("gone", 1), &alf.Event{Key: alf.Key{Host: "gone"}, Kind: alf.KindRemoved})
+	for _, e := range all { // one by one, so that the histories keep up, or not
+		if err := r.Append(t.Context(), []*alf.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for r.Stats().Behind > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	stop()
+	<-done
+	for range 3 {
+		if err := r.storePlace(t.Context(), &place{Name: indexer}); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		r = openBare(t, dir)
+		for host, want := range map[string]string{"a": "[4 3 2]", "back": "[7]", "moved": "[3]", "to and fro": "[8]", "gone": "[]"} {
+			if got := outputs(t, r, alf.Key{Host: alf.HostName(host)}); got != want {
+				t.Errorf("Last(%q) = %v, want %v", host, got, want)
+			}
+		}
+		n := 0
+		for range r.Heads(t.Context()) {
+			n++
+		}
+		if n != 4 {
+			t.Errorf("%d heads, want 4", n)
+		}
+	}
+	r.Close()
+}
+
+// TestLostHistory loses what the histories held: it comes from the feed again.
+func TestLostHistory(t *testing.T) {
+	dir := t.TempDir()
+	r := openBare(t, dir)
+	for n := range 4 {
+		if err := r.Append(t.Context(), []*alf.Event{event("a", n)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Close()
+	r = openBare(t, dir)
+	p := r.indexerPlace()
+	p.mark = p.Done
+	known, err := r.newestIDs(t.Context())
+	if err != nil || known["2M"] != 4 {
+		t.Fatalf("the newest are %v, %v", known, err)
+	}
+	r.storeIndexer(t.Context(), p, known)
+	if err := r.keep["2M"].Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	r = openBare(t, dir)
+	defer r.Close()
+	if got := outputs(t, r, alf.Key{Host: "a"}); got != "[3 2 1]" {
+		t.Errorf("Last = %v", got)
+	}
+}
