@@ -73,6 +73,7 @@ func New(o Options, inventory *alf.Inventory) *Checker {
 type order struct {
 	command alf.Command
 	result  *alf.Result   // of alf.Submit, without a status yet
+	output  *clip         // of alf.Submit
 	reply   chan<- answer // room for one
 }
 
@@ -104,7 +105,7 @@ func (c *Checker) Submit(ctx context.Context, command alf.Command) (alf.ID, erro
 	reply := make(chan answer, 1)
 	o := order{command: command, reply: reply}
 	if command.Verb == alf.Submit {
-		o.result = passive(command)
+		o.result, o.output = passive(command)
 	}
 	a, err := ask(ctx, c, c.commands, o, reply)
 	if err != nil {

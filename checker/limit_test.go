@@ -53,7 +53,13 @@ func TestThresholds(t *testing.T) {
 	f("unknown value", 0, "OK|time=U", alf.Unknown, "OK (time was not measured)", time10)
 	f("unit", 0, "OK|time=1500ms", alf.Warning, "OK (WARNING: time is 1500ms, threshold 1s)", limit("time", "s", "1", "10"))
 	f("unit of bytes", 0, "OK|size=3GB", alf.Critical, "OK (CRITICAL: size is 3GB, threshold 2000MB)", limit("size", "MB", "1000", "2000"))
-	f("units that differ", 0, "OK|time=3", alf.Unknown, `OK (time is in "", the threshold in "s")`, limit("time", "s", "1", ""))
+	f("units that differ", 0, "OK|time=3B", alf.Unknown, `OK (time is in "B", the threshold in "s")`, limit("time", "s", "1", ""))
+	f("a number without a unit is in that of the threshold", 0, "age=45", alf.Warning, "age=45 (WARNING: age is 45, threshold 30m)", limit("age", "m", "30", "60"))
+	f("too large for the base unit", 0, "OK|v=1e308TB", alf.Unknown, "OK (v is 1e+308TB, which is too large)", limit("v", "GB", "", "1"))
+	f("a number a line", 0, "queue=17\nworkers=3\n", alf.Critical, "queue=17 (CRITICAL: queue is 17, threshold 10)", limit("queue", "", "", "10"), limit("workers", "", "1:", ""))
+	f("numbers behind a text", 0, "result:\n17\n", alf.Critical, "result: (CRITICAL: value is 17, threshold 10)", limit("value", "", "", "10"))
+	f("a bad neighbour", 0, "queue=17 workers=n/a", alf.Critical, "queue=17 workers=n/a (CRITICAL: queue is 17, threshold 10)", limit("queue", "", "", "10"))
+	f("an odd exit code", 5, "queue=17", alf.Critical, "(Return code of 5 is out of bounds) queue=17 (CRITICAL: queue is 17, threshold 10)", limit("queue", "", "", "10"))
 	f("two", 0, "OK|a=5 b=6", alf.Critical, "OK (CRITICAL: a is 5, threshold 4, WARNING: b is 6, threshold 4)", limit("a", "", "", "4"), limit("b", "", "4", ""))
 	f("a bare number", 0, "17\n", alf.Critical, "17 (CRITICAL: value is 17, threshold 10)", limit("value", "", "", "10"))
 	f("only numbers", 0, "queue=17 workers=3\n", alf.Critical, "queue=17 workers=3 (CRITICAL: queue is 17, threshold 10)", limit("queue", "", "", "10"))
@@ -127,6 +133,37 @@ func TestExpect(t *testing.T) {
 	f("output has", alf.Expect{OutputNot: re("ERROR")}, 0, "", "x\nERROR 5\n", "", alf.Critical, `CRITICAL - output has "ERROR": x`)
 	f("stderr has", alf.Expect{StderrNot: re(".")}, 0, "", "fine", "deprecated", alf.Critical, `CRITICAL - stderr has ".": fine`)
 	f("stderr lacks", alf.Expect{Stderr: re("0 errors")}, 0, "", "fine", "", alf.Critical, `CRITICAL - stderr lacks "0 errors": fine`)
+}
+
+// TestLongJobs: the verdict of a long job stands at its end; what was not seen
+// is not taken for good.
+func TestLongJobs(t *testing.T) {
+	long := strings.Repeat("copied another file\n", 1000)
+	f := func(name string, e alf.Expect, stdout string, want alf.Status, output string) {
+		t.Helper()
+		e.ExitCodes, e.Otherwise = []int{0}, alf.Critical
+		s := service(host("web1"), "job")
+		s.Expect, s.MaxOutput = &e, 1000
+		r, err := checker.Run(t.Context(), says(0, stdout), s, time.Time{})
+		if err != nil || r.Status != want || !strings.HasPrefix(r.Output, output) {
+			t.Errorf("%s: %v %q, %v, want %v %q", name, r.Status, r.Output, err, want, output)
+		}
+	}
+	re := regexp.MustCompile
+	f("verdict at the end", alf.Expect{Output: re(`(?m)^verified$`)}, long+"verified\n", alf.OK, "copied")
+	f("error at the end", alf.Expect{OutputNot: re("ERROR")}, long+"ERROR disk full\n", alf.Critical, `CRITICAL - output has "ERROR"`)
+	f("not all of it seen", alf.Expect{OutputNot: re("ERROR")}, long, alf.Critical, "CRITICAL - output is too long to be searched")
+	f("line ends of Windows", alf.Expect{Output: re(`(?m)^verified$`)}, "start\r\nverified\r\n", alf.OK, "start")
+}
+
+// TestCutInsideAnItem: a value that was cut is no value.
+func TestCutInsideAnItem(t *testing.T) {
+	s := service(host("web1"), "load")
+	s.MaxOutput = 1024
+	r, err := checker.Run(t.Context(), says(0, "OK"+strings.Repeat(" ", 5109)+"|a=1 b=123456789"), s, time.Time{})
+	if err != nil || len(r.Perfdata) != 1 || r.Perfdata[0].Label != "a" || r.Cut == 0 || !strings.Contains(r.LongOutput, "bytes cut") {
+		t.Errorf("%+v, cut %d, %q, %v", r.Perfdata, r.Cut, r.LongOutput, err)
+	}
 }
 
 // TestExpectAndThresholds: a job may print perfdata, too.

@@ -391,7 +391,7 @@ func (l *loop) obey(o order) {
 			o.reply <- answer{err: fmt.Errorf("%q: %w", o.command.Key, ErrFull)}
 			return
 		}
-		conclude(o.result, it.service, o.command.Output)
+		conclude(o.result, it.service, o.output)
 		change := l.judge(it, o.result, o.command.Time)
 		if !it.busy {
 			l.agenda.set(it, nextDue(it.service, it.state, o.command.Time))

@@ -2,6 +2,7 @@ package checker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,10 +39,7 @@ const giveUp = 3 * time.Minute
 
 func (j job) run(ctx context.Context, runner alf.Runner) (*alf.Result, error) {
 	s := j.service
-	stdout, stderr := &clip{limit: s.MaxOutput}, &clip{limit: maxStderr}
-	if s.MaxOutput <= 0 {
-		stdout.limit = defaultOutput
-	}
+	stdout, stderr := &clip{limit: cmp.Or(s.MaxOutput, defaultOutput), tailed: s.Expect != nil}, &clip{limit: maxStderr}
 	e, command := execution(s, j.moment)
 	e.Stdout, e.Stderr, e.Ordered = stdout, stderr, j.ordered
 	before := time.Now()
@@ -115,26 +113,35 @@ func answered(r *alf.Result, s *alf.Service, stdout *clip, exit alf.Exit) {
 	if exit.Signal != "" {
 		r.ReturnCode = -1
 	}
-	if s.Expect != nil && s.Thresholds == nil {
-		read(r, stdout)
-	} else {
-		parse(r, stdout)
-	}
-	conclude(r, s, stdout.String())
+	take(r, s, stdout)
+	conclude(r, s, stdout)
 }
 
-// passive returns what was submitted, without a status yet.
-func passive(c alf.Command) *alf.Result {
+// take fills r with what was written, as s has it: a plugin's output, or text.
+func take(r *alf.Result, s *alf.Service, stdout *clip) {
+	if s.Expect != nil && s.Thresholds == nil {
+		read(r, stdout)
+		return
+	}
+	parse(r, stdout)
+}
+
+// passive returns what was submitted, without a status yet, and the output as
+// it came.
+func passive(c alf.Command) (*alf.Result, *clip) {
 	stdout := &clip{limit: defaultOutput}
 	stdout.Write([]byte(c.Output))
 	r := &alf.Result{Source: alf.Passive, ReturnCode: c.ReturnCode, Start: c.Time, End: c.Time}
 	parse(r, stdout)
-	return r
+	return r, stdout
 }
 
 // conclude gives r, which holds return code and output, its status (RULES 5).
-func conclude(r *alf.Result, s *alf.Service, stdout string) {
+func conclude(r *alf.Result, s *alf.Service, stdout *clip) {
 	r.Metric = s.Metric
+	if len(s.Thresholds) > 0 && r.PerfdataText == "" {
+		takeNumbers(r)
+	}
 	switch {
 	case s.Expect != nil:
 		expected(r, s.Expect, stdout)
@@ -185,11 +192,11 @@ func firstLine(s string) string {
 
 // parse fills r with what the plugin wrote.
 func parse(r *alf.Result, stdout *clip) {
-	out := perfdata.Split(stdout.String(), stdout.limit)
+	out := perfdata.SplitHead(stdout.String(), stdout.limit, stdout.cut)
 	data, err := perfdata.Parse(out.Perfdata)
 	r.Output, r.LongOutput = out.Text, out.Long
-	r.Cut, r.Repaired = out.Cut+stdout.cut, out.Repaired
-	r.PerfdataText, r.Perfdata = out.Perfdata, data
+	r.Cut, r.Repaired = out.Cut, out.Repaired
+	r.PerfdataText, r.Perfdata = strings.ReplaceAll(out.Perfdata, "\n", " "), data
 	r.PerfdataErrors = Lines(err)
 }
 
@@ -217,7 +224,7 @@ func failed(r *alf.Result, s *alf.Service, stdout *clip, err error) {
 	}
 	r.Cause = why.Cause
 	if why.Cause == alf.CauseTimeout {
-		parse(r, stdout)
+		take(r, s, stdout)
 		said := fmt.Sprintf("(%s check timed out after %s)", kind(s), s.Timeout)
 		r.Status, r.Output = s.TimeoutStatus, strings.TrimSpace(said+" "+r.Output)
 		return
@@ -248,9 +255,11 @@ func linkUp(r *alf.Result) {
 // so that perfdata.Split finds a good place to cut, and counts the others. It
 // has no ReadFrom, which would go round Write.
 type clip struct {
-	limit int
-	kept  bytes.Buffer
-	cut   int
+	limit  int
+	kept   bytes.Buffer
+	cut    int
+	tailed bool   // keep the end, too: the verdict of a long job stands there
+	tail   []byte // of what was cut, at least its last limit bytes
 }
 
 const clipSlack = 4 << 10
@@ -261,8 +270,23 @@ func (c *clip) Write(p []byte) (int, error) {
 	keep := p[:min(room, len(p))]
 	c.cut += len(p) - len(keep)
 	c.kept.Write(keep)
+	if c.tailed {
+		c.keepTail(p[len(keep):])
+	}
 	return len(p), nil
 }
+
+func (c *clip) keepTail(p []byte) {
+	p = p[max(len(p)-c.limit, 0):]
+	if len(c.tail)+len(p) > 2*c.limit {
+		n := copy(c.tail, c.tail[max(len(c.tail)-c.limit, 0):])
+		c.tail = c.tail[:n]
+	}
+	c.tail = append(c.tail, p...)
+}
+
+// lost is how many bytes of the middle are kept nowhere.
+func (c *clip) lost() int { return c.cut - len(c.tail) }
 
 // String returns what was kept.
 func (c *clip) String() string { return c.kept.String() }

@@ -12,15 +12,11 @@ import (
 // status, and the output says why. The items are given the ranges that they
 // were judged by. It changes r, which must not be part of an Event yet.
 //
-// A plugin that wrote no perfdata may have written nothing but numbers: they
-// are taken as such. A label that is named and was not measured is UNKNOWN; a
-// pattern may match nothing.
+// A label that is named and was not measured is UNKNOWN; a pattern may match
+// nothing.
 func limit(r *alf.Result, thresholds []alf.Threshold) {
 	if len(thresholds) == 0 || !r.Cause.Judges() || r.Cause == alf.CauseTimeout {
 		return
-	}
-	if r.PerfdataText == "" {
-		takeNumbers(r)
 	}
 	var why []string
 	done := make([]bool, len(r.Perfdata))
@@ -43,23 +39,44 @@ func limit(r *alf.Result, thresholds []alf.Threshold) {
 	}
 }
 
-// takeNumbers reads an output such as "17" or "queue=17 workers=3".
+// maxNumberLines bounds how many lines of text are looked through for numbers.
+const maxNumberLines = 1000
+
+// takeNumbers reads an output without perfdata such as "17", whose label is
+// "value", or "queue=17 workers=3", also in several lines. A line without
+// numbers is text; a piece that cannot be read costs only itself.
 func takeNumbers(r *alf.Result) {
-	text := r.Output
-	if !strings.Contains(text, "=") {
-		text = "value=" + text
+	var texts []string
+	n := 0
+	for line := range strings.Lines(r.Output + "\n" + r.LongOutput) {
+		line = strings.TrimSpace(line)
+		if n++; n > maxNumberLines {
+			break
+		}
+		named := strings.Contains(line, "=")
+		if !named {
+			line = "value=" + line
+		}
+		data, err := perfdata.Parse(line)
+		if len(data) == 0 || !named && err != nil {
+			continue
+		}
+		texts = append(texts, line)
+		r.Perfdata = append(r.Perfdata, data...)
+		r.PerfdataErrors = append(r.PerfdataErrors, Lines(err)...)
 	}
-	if data, err := perfdata.Parse(text); err == nil && len(data) > 0 {
-		r.PerfdataText, r.Perfdata = text, data
-	}
+	r.PerfdataText = strings.Join(texts, " ")
 }
 
 // worse judges d by t and adds to why, if it alerts. People read the value and
 // the threshold as they were written.
 func worse(r *alf.Result, d *perfdata.Datum, t alf.Threshold, why []string) []string {
-	said, asked := d.Value.String()+d.UOM, t
+	said, asked := d.Value.String()+d.UOM, t // before they are converted
 	if t.Unit != "" && !convert(d, &t) {
 		return worsen(r, alf.Unknown, fmt.Sprintf("%s is in %q, the threshold in %q", d.Label, d.UOM, t.Unit), why)
+	}
+	if !d.Value.Set && said != d.UOM {
+		return worsen(r, alf.Unknown, fmt.Sprintf("%s is %s, which is too large", d.Label, said), why)
 	}
 	if t.Warn.Set {
 		d.Warn = t.Warn
@@ -87,9 +104,12 @@ func worsen(r *alf.Result, status alf.Status, text string, why []string) []strin
 	return append(why, text)
 }
 
-// convert brings d and t to the same unit: the base unit of both. It reports
-// whether they have one in common.
+// convert brings d and t to the same unit: the base unit of both. An item without
+// a unit is in that of t. It reports whether they have one in common.
 func convert(d *perfdata.Datum, t *alf.Threshold) bool {
+	if d.UOM == "" {
+		d.UOM = t.Unit
+	}
 	limits := perfdata.Datum{UOM: t.Unit, Warn: t.Warn, Crit: t.Crit}.Base()
 	base := d.Base()
 	if base.UOM != limits.UOM {

@@ -17,7 +17,7 @@ type expect struct {
 func (e *expect) read(m *mistakes, key string, v value) {
 	e.set = true
 	sub(keys{
-		"exit_codes": set(&e.exitCodes, oneOrMore(number(0, 255))),
+		"exit_codes": set(&e.exitCodes, readExitCodes),
 		"output":     set(&e.patterns[0], readRegexp),
 		"output_not": set(&e.patterns[1], readRegexp),
 		"stderr":     set(&e.patterns[2], readRegexp),
@@ -37,6 +37,14 @@ func (e *expect) made() *alf.Expect {
 		Stderr: e.patterns[2].v, StderrNot: e.patterns[3].v,
 		Otherwise: e.otherwise.or(some(alf.Critical)).v,
 	}
+}
+
+func readExitCodes(v value) ([]int, error) {
+	codes, err := oneOrMore(number(0, 255))(v)
+	if err == nil && len(codes) == 0 {
+		err = errEmpty
+	}
+	return codes, err
 }
 
 // readRegexp reads a regular expression; ^ and $ stand at lines.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -23,6 +24,9 @@ func readThresholds(dst *[]alf.Threshold) reader {
 		for _, label := range t.keys {
 			x := alf.Threshold{Label: label}
 			at, before := t.values[label], len(m.errors)
+			if label == "" {
+				m.take(key, at.at, errors.New("a label is empty"))
+			}
 			sub(keys{
 				"warn": to(&x.Warn, readRange),
 				"crit": to(&x.Crit, readRange),

@@ -16,7 +16,7 @@ const DefaultLimit = 256 << 10
 type Output struct {
 	Text     string // the first line up to its first '|', trimmed; may be empty
 	Long     string // the long output: lines joined by '\n', without the last
-	Perfdata string // all parts of the performance data, joined by one space
+	Perfdata string // all lines of the performance data, joined by '\n'
 	Cut      int    // bytes that the limit dropped; 0: none
 	Repaired bool   // NUL or invalid UTF-8 was replaced by U+FFFD
 }
@@ -34,7 +34,12 @@ type Output struct {
 // The mark is not counted.
 //
 // The strings may be parts of output and keep it alive.
-func Split(output string, limit int) Output {
+func Split(output string, limit int) Output { return SplitHead(output, limit, 0) }
+
+// SplitHead is Split for the beginning of an output, of which missing bytes more
+// are gone. They count as cut, and so does the last item, if it is where the
+// output breaks off.
+func SplitHead(output string, limit, missing int) Output {
 	if limit <= 0 {
 		limit = DefaultLimit
 	}
@@ -47,8 +52,13 @@ func Split(output string, limit int) Output {
 	o.Text = strings.TrimSpace(text)
 	o.Long = strings.TrimRight(strings.ReplaceAll(long, "\r\n", "\n"), " \t\r\n")
 	o.Perfdata = join(perfdata, more)
-	if len(o.Text)+len(o.Long)+len(o.Perfdata) > limit {
-		o.cut(limit)
+	if missing > 0 && o.Perfdata != "" {
+		whole := wholeItems(o.Perfdata, len(o.Perfdata)-1)
+		missing += len(o.Perfdata) - len(whole)
+		o.Perfdata = whole
+	}
+	if missing > 0 || len(o.Text)+len(o.Long)+len(o.Perfdata) > limit {
+		o.cut(limit, missing)
 	}
 	return o
 }
@@ -62,8 +72,9 @@ func repair(s string) (string, bool) {
 	return strings.ReplaceAll(s, "\x00", "\uFFFD"), true
 }
 
-// join puts the performance data of the first line and of the later lines into
-// one line.
+// join puts the performance data of the first line and of the later lines
+// together. They stay lines, so that a stray one does not become part of the
+// label after it.
 func join(first, more string) string {
 	first, more = strings.TrimSpace(first), strings.TrimSpace(more)
 	if more == "" {
@@ -75,16 +86,17 @@ func join(first, more string) string {
 	for line := range strings.Lines(more) {
 		line = strings.TrimSpace(line)
 		if line != "" && b.Len() > 0 {
-			b.WriteByte(' ')
+			b.WriteByte('\n')
 		}
 		b.WriteString(line)
 	}
 	return b.String()
 }
 
-// cut keeps no more than limit bytes of o and marks what it drops.
-func (o *Output) cut(limit int) {
-	had := len(o.Text) + len(o.Perfdata) + len(o.Long)
+// cut keeps no more than limit bytes of o and marks what it drops, with the
+// bytes that are missing already.
+func (o *Output) cut(limit, missing int) {
+	had := len(o.Text) + len(o.Perfdata) + len(o.Long) + missing
 	if len(o.Text) > limit {
 		o.Text = o.Text[:runeStart(o.Text, limit)]
 		o.Perfdata, o.Long = "", ""

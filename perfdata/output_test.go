@@ -33,10 +33,10 @@ func TestSplit(t *testing.T) {
 		"/var/log 819 MB (84%); | /boot=68MB;88;93;0;98\n/home=69357MB;253404;253409;0;253414\n/var/log=818MB;970;975;0;980\n",
 		Output{Text: "DISK OK - free space: / 3326 MB (56%);",
 			Long:     "/ 15272 MB (77%);\n/boot 68 MB (69%);\n/var/log 819 MB (84%);",
-			Perfdata: "/=2643MB;5948;5958;0;5968 /boot=68MB;88;93;0;98 /home=69357MB;253404;253409;0;253414 /var/log=818MB;970;975;0;980"})
+			Perfdata: "/=2643MB;5948;5958;0;5968\n/boot=68MB;88;93;0;98\n/home=69357MB;253404;253409;0;253414\n/var/log=818MB;970;975;0;980"})
 	f("OK\r\nline 1\r\n\r\n  line 2\r\n", Output{Text: "OK", Long: "line 1\n\n  line 2"})
-	f("OK\nlong | a=1\nb=2 | c=3\n", Output{Text: "OK", Long: "long", Perfdata: "a=1 b=2 | c=3"})
-	f("OK\n|a=1\r\n\r\n b=2 ", Output{Text: "OK", Perfdata: "a=1 b=2"})
+	f("OK\nlong | a=1\nb=2 | c=3\n", Output{Text: "OK", Long: "long", Perfdata: "a=1\nb=2 | c=3"})
+	f("OK\n|a=1\r\n\r\n b=2 ", Output{Text: "OK", Perfdata: "a=1\nb=2"})
 	f("OK | a=1\nlong\n", Output{Text: "OK", Long: "long", Perfdata: "a=1"})
 	f("\nsecond", Output{Long: "second"})
 
@@ -44,6 +44,20 @@ func TestSplit(t *testing.T) {
 	f("caf\xe9 | a=1", Output{Text: "caf\uFFFD", Perfdata: "a=1", Repaired: true})
 	f("café | größe=1", Output{Text: "café", Perfdata: "größe=1"})
 	f("OK \uFFFD", Output{Text: "OK \uFFFD"})
+}
+
+// TestSplitHead: where the output breaks off, the last item may be half of one.
+func TestSplitHead(t *testing.T) {
+	f := func(output string, limit, missing int, want Output) {
+		t.Helper()
+		if diff := cmp.Diff(want, SplitHead(output, limit, missing)); diff != "" {
+			t.Errorf("SplitHead(%q, %d, %d) (-want +got):\n%s", output, limit, missing, diff)
+		}
+	}
+	f("OK|a=1 b=12", 100, 7, Output{Text: "OK", Perfdata: "a=1", Long: "[... 12 bytes cut]", Cut: 12})
+	f("OK|a=12", 100, 1, Output{Text: "OK", Long: "[... 5 bytes cut]", Cut: 5})
+	f("OK\nlong", 100, 5000, Output{Text: "OK", Long: "long\n[... 5000 bytes cut]", Cut: 5000})
+	f("OK\n1234567890", 10, 5000, Output{Text: "OK", Long: "12345678\n[... 5002 bytes cut]", Cut: 5002})
 }
 
 func TestSplitLimit(t *testing.T) {

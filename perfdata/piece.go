@@ -101,6 +101,9 @@ func (p *piece) plain(s string) {
 			p.label = s[p.start:word]
 			p.valueAt(s, i+1)
 			return
+		case c == '\n': // a label ends with its line
+			p.bad(word)
+			return
 		case class[c]&blank != 0:
 		case c == '|', c == '\'' && i > word, c == ',' && (i+1 == len(s) || class[s[i+1]]&blank != 0):
 			p.bad(word)

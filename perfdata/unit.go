@@ -20,8 +20,8 @@ import "math"
 // gigabits.
 //
 // A unit that is not known is dropped and the numbers stay as they are. A
-// number that becomes too large is no longer set, and a bound that does is
-// open. Base of Base is the same datum.
+// number that becomes too large is no longer set, and a bound that does is the
+// largest number. Base of Base is the same datum.
 func (d Datum) Base() Datum {
 	u, _ := lookup(d.UOM)
 	d.UOM = u.name
@@ -47,8 +47,16 @@ func (u unit) number(n Number) Number {
 }
 
 func (u unit) bounds(r Range) Range {
-	r.Start, r.End = r.Start*u.mul/u.div, r.End*u.mul/u.div
+	r.Start, r.End = u.bound(r.Start), u.bound(r.End)
 	return r
+}
+
+// bound scales one end of a range. Only an open end is infinite.
+func (u unit) bound(v float64) float64 {
+	if math.IsInf(v, 0) {
+		return v
+	}
+	return min(max(v*u.mul/u.div, -math.MaxFloat64), math.MaxFloat64)
 }
 
 // known says whether uom is a unit that Base scales.

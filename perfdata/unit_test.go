@@ -136,7 +136,8 @@ func TestBase(t *testing.T) {
 	f("a=5furlongs;6", Datum{Label: "a", Value: num(5), Warn: outside(0, 6)})
 	f("a=U;1;2", Datum{Label: "a", Warn: outside(0, 1), Crit: outside(0, 2)})
 	f("a=Ums;1000", Datum{Label: "a", UOM: "seconds", Warn: outside(0, 1)})
-	f("a=1e308GB;1e308;0;0;1e308", Datum{Label: "a", UOM: "bytes", Warn: outside(0, inf), Crit: outside(0, 0), Min: num(0)})
+	f("a=1e308GB;1e308;0;0;1e308", Datum{Label: "a", UOM: "bytes", Warn: outside(0, math.MaxFloat64), Crit: outside(0, 0), Min: num(0)})
+	f("a=1KiB;1e308:", Datum{Label: "a", Value: num(1024), UOM: "bytes", Warn: outside(math.MaxFloat64, inf)})
 }
 
 // TestBaseKeepsVerdict checks that a threshold says the same of a value before

@@ -56,6 +56,9 @@ one error for each piece of perfdata that cannot be read.`,
 			if code < 0 || code > 255 {
 				return usageError{fmt.Errorf("exit code %d is not between 0 and 255", code)}
 			}
+			if limit < 1 {
+				return usageError{fmt.Errorf("max-output %d is not 1 or more", limit)}
+			}
 			raw, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxParse))
 			if err != nil {
 				return fmt.Errorf("read the plugin's output: %w", err)
