@@ -313,6 +313,7 @@ func TestLocalBounds(t *testing.T) {
 		}
 		b := start(t, checker.Options{Runner: run, MaxPerHost: 2}, all...)
 		time.Sleep(90 * time.Second)
+		synctest.Wait()
 		if b.Stats().Waiting != 0 || run.most["all"] < 20 {
 			t.Errorf("%d ran at a time and %d wait, want none to wait for another host's", run.most["all"], b.Stats().Waiting)
 		}
