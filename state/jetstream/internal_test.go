@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -169,5 +170,21 @@ func TestLostHistory(t *testing.T) {
 	defer r.Close()
 	if got := outputs(t, r, alf.Key{Host: "a"}); got != "[3 2 1]" {
 		t.Errorf("Last = %v", got)
+	}
+}
+
+// TestRecentIsBoundedByBytes: plugins that write much fill no memory with what
+// nobody waits for.
+func TestRecentIsBoundedByBytes(t *testing.T) {
+	r := &Record{o: Options{Recent: 1_000_000}, pending: map[alf.Key][]*alf.Event{}, heads: map[alf.Key]*alf.Event{}, grown: make(chan struct{})}
+	long := strings.Repeat("x", 1<<20)
+	for seq := range uint64(200) {
+		r.take(seq+1, []*alf.Event{{Key: alf.Key{Host: "web1"}, Result: &alf.Result{LongOutput: long}}})
+	}
+	if r.size > recentBytes || len(r.recent) < 60 || len(r.recent) > 64 {
+		t.Errorf("%d batches of %d bytes are kept", len(r.recent), r.size)
+	}
+	if b, ok := r.inMemory(200); !ok || len(b.events) != 1 {
+		t.Error("the newest one is not kept")
 	}
 }

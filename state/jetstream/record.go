@@ -57,6 +57,7 @@ const (
 	defaultHistory  = 20
 	defaultMaxBytes = 1 << 30
 	defaultRecent   = 20_000
+	recentBytes     = 64 << 20  // of the events that are kept decoded
 	maxEvents       = 200       // in one message
 	maxMessage      = 256 << 10 // bytes in one message, unless one event is larger
 	maxPending      = 100_000   // events that wait for the histories
@@ -84,6 +85,7 @@ type Record struct {
 	lastSeq uint64 // of the newest message of the feed
 	recent  []batch
 	held    int                      // events in recent
+	size    int                      // bytes of them, about
 	heads   map[alf.Key]*alf.Event   // the newest of every key
 	pending map[alf.Key][]*alf.Event // not yet in keep, oldest first
 	waiting int                      // events in pending
@@ -97,6 +99,7 @@ type batch struct {
 	seq    uint64
 	first  alf.ID
 	events []*alf.Event
+	size   int // bytes, about
 }
 
 var (
@@ -353,25 +356,38 @@ func (r *Record) take(seq uint64, events []*alf.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	first := r.last + 1
-	kept := make([]*alf.Event, len(events))
+	kept, size := make([]*alf.Event, len(events)), 0
 	for i, e := range events {
 		r.last++
 		e.ID = r.last
 		kept[i] = e
+		size += sizeOf(e)
 		r.head(e)
 		r.pending[e.Key] = append(r.pending[e.Key], e)
 	}
 	r.waiting += len(kept)
 	r.lastSeq = seq
-	r.recent = append(r.recent, batch{seq, first, kept})
+	r.recent = append(r.recent, batch{seq, first, kept, size})
 	r.held += len(kept)
-	for r.held > r.o.Recent && len(r.recent) > 1 {
+	r.size += size
+	for (r.held > r.o.Recent || r.size > recentBytes) && len(r.recent) > 1 {
 		r.held -= len(r.recent[0].events)
+		r.size -= r.recent[0].size
 		r.recent[0] = batch{}
 		r.recent = r.recent[1:]
 	}
 	close(r.grown)
 	r.grown = make(chan struct{})
+}
+
+// sizeOf returns about how many bytes e takes: a plugin may write much.
+func sizeOf(e *alf.Event) int {
+	const fixed, item = 700, 150
+	if e.Result == nil {
+		return fixed
+	}
+	r := e.Result
+	return fixed + item*len(r.Perfdata) + 2*len(r.PerfdataText) + len(r.Output) + len(r.LongOutput) + len(r.Stderr) + len(r.Command)
 }
 
 // head notes that e is the newest event of its key, if it is. The caller has
