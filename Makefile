@@ -38,7 +38,7 @@ bench: setup
 	$(GO) test -run "^$$" -bench Journal ./bench
 
 kills: need
-	$(GO) test -run 'TestKill$$' -kills 100 -timeout 20m ./state/jetstream
+	$(GO) test ./state/jetstream -run 'TestKill$$' -timeout 20m -args -kills 100
 
 check: lint test
 
