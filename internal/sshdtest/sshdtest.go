@@ -339,26 +339,51 @@ func (s *Server) Stop() {
 	if s.cmd == nil {
 		return
 	}
-	// Parents first, so that none can start another child.
-	for _, pid := range s.daemons() {
-		syscall.Kill(pid, syscall.SIGKILL)
+	// Frozen, none of them starts another child, which would be nobody's by then.
+	for _, p := range s.freeze() {
+		syscall.Kill(p.pid, syscall.SIGKILL)
 	}
 	<-s.done
 	s.cmd = nil
 }
 
 // Pause freezes the server and all its logins; the kernel goes on taking bytes for them.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+func (s *Server) Pause() {
+	s.t.Helper()
+	s.freeze()
+}
 
 // Resume ends a Pause.
-func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
-
-func (s *Server) signal(sig syscall.Signal) {
+func (s *Server) Resume() {
 	s.t.Helper()
-	for _, pid := range s.daemons() {
-		if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
-			s.t.Errorf("signal %v to sshd %d: %v", sig, pid, err)
+	for _, p := range s.daemons() {
+		s.signal(p, syscall.SIGCONT)
+	}
+}
+
+// freeze stops the server's own processes and returns them. A login forks when it has let the
+// client in, and the client may know that first; so the family is read until all of it stands.
+func (s *Server) freeze() []process {
+	s.t.Helper()
+	var family []process
+	Await(s.t, "sshd to freeze", func() bool {
+		family = s.daemons()
+		frozen := true
+		for _, p := range family {
+			if p.state != 'T' {
+				s.signal(p, syscall.SIGSTOP)
+				frozen = false
+			}
 		}
+		return frozen
+	})
+	return family
+}
+
+func (s *Server) signal(p process, sig syscall.Signal) {
+	s.t.Helper()
+	if err := syscall.Kill(p.pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+		s.t.Errorf("signal %v to sshd %d: %v", sig, p.pid, err)
 	}
 }
 
@@ -409,14 +434,20 @@ func (s *Server) AwaitNoProcesses() {
 	}
 }
 
-// daemons returns the PIDs of the server's own processes, parents before their children.
-func (s *Server) daemons() []int {
+// daemons returns the server's own processes, parents before their children; those that have
+// ended are left out.
+func (s *Server) daemons() []process {
 	all := processes()
-	list := []int{s.cmd.Process.Pid}
+	var list []process
+	for _, p := range all {
+		if p.pid == s.cmd.Process.Pid {
+			list = append(list, p)
+		}
+	}
 	for i := 0; i < len(list); i++ {
 		for _, p := range all {
-			if p.parent == list[i] && p.comm == "sshd" {
-				list = append(list, p.pid)
+			if p.parent == list[i].pid && p.comm == "sshd" {
+				list = append(list, p)
 			}
 		}
 	}
@@ -461,6 +492,7 @@ func soon(ok func() bool) bool {
 // process is a line of the process table. Zombies are left out of it.
 type process struct {
 	pid, parent int
+	state       byte // as proc(5) names it: 'R' running, 'S' sleeping, 'T' stopped, …
 	comm        string
 }
 
@@ -492,7 +524,7 @@ func parseStat(stat []byte) (process, bool) {
 	}
 	pid, err1 := strconv.Atoi(strings.TrimSpace(string(stat[:open])))
 	parent, err2 := strconv.Atoi(rest[1])
-	return process{pid: pid, parent: parent, comm: string(stat[open+1 : end])}, err1 == nil && err2 == nil
+	return process{pid: pid, parent: parent, state: rest[0][0], comm: string(stat[open+1 : end])}, err1 == nil && err2 == nil
 }
 
 // has reports whether the process has this entry in its environment.
