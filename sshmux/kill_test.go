@@ -238,7 +238,8 @@ func TestKillScriptIsPlain(t *testing.T) {
 	}
 }
 
-// When many commands of a full host are killed at once, that is one login more, not many.
+// When many commands of a full host are killed at once, that is one login more at most.
+// It is none if a channel is free again by then.
 func TestKillsShareAConnection(t *testing.T) {
 	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{MaxSessions: 4})
@@ -254,10 +255,10 @@ func TestKillsShareAConnection(t *testing.T) {
 	}
 	wg.Wait()
 	server.AwaitNoProcesses()
-	if got := server.Accepted(); got != 2 {
-		t.Errorf("sshd accepted %d logins, want 2", got)
+	if got := server.Accepted(); got > 2 {
+		t.Errorf("sshd accepted %d logins, want 2 at most", got)
 	}
-	if got := m.Stats().Dials; got != 2 {
-		t.Errorf("Dials = %d, want 2", got)
+	if got := m.Stats().Dials; got > 2 {
+		t.Errorf("Dials = %d, want 2 at most", got)
 	}
 }
