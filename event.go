@@ -1,6 +1,7 @@
 package alf
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,9 +18,16 @@ const (
 	KindCommand             // a person or a script ordered something
 	KindTick                // time passed: something began, ended or became stale
 	KindRemoved             // the key left the configuration
+	KindDaemon              // Alf itself started, stopped or read its configuration; the Key is empty
 )
 
-var kinds = [...]string{"result", "command", "tick", "removed"}
+var kinds = [...]string{"result", "command", "tick", "removed", "daemon"}
+
+// ParseKind returns the kind of that name.
+func ParseKind(name string) (Kind, bool) {
+	i := slices.Index(kinds[:], name)
+	return Kind(max(i, 0)), i >= 0
+}
 
 // String returns the kind as the API writes it.
 func (k Kind) String() string { return kinds[k%Kind(len(kinds))] }
@@ -68,4 +76,21 @@ type Event struct {
 
 	NextCheck time.Time     // when the key is due next, as known at the time; zero: not planned
 	Interval  time.Duration // check_interval of the key at the time
+
+	Author string // who ordered it; empty: nobody did
+	Text   string // what a command or Alf itself has to say, in one line
+}
+
+// Logged reports whether e belongs into the log, which is kept much longer than
+// results: it says more than that all is as it was. Every attempt of a problem
+// that is still being retried does, as in the log of Nagios.
+func (e *Event) Logged() bool {
+	return e.Kind != KindResult || e.Change != 0 || e.State.Type == Soft && !e.State.Pending()
+}
+
+// Entry returns e as it stands in the log: without the result.
+func (e *Event) Entry() *Event {
+	entry := *e
+	entry.Result = nil
+	return &entry
 }

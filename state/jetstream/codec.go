@@ -18,7 +18,9 @@ import (
 // A newer Alf reads all versions up to its own. A version is raised when a
 // field is added at the end of an event; each event is preceded by its length,
 // so an addition needs no reader of its own beyond "if there is more".
-const version = 1
+//
+// Version 2 added the author and the text.
+const version = 2
 
 // ErrNewer is the error of reading what a newer Alf wrote.
 var ErrNewer = errors.New("was written by a newer version of Alf")
@@ -130,10 +132,14 @@ func (x *encoder) event(e *alf.Event) {
 	x.state(&e.State)
 	if e.Result == nil {
 		x.b = append(x.b, 0)
-		return
+	} else {
+		x.b = append(x.b, 1)
+		x.result(e.Result)
 	}
-	x.b = append(x.b, 1)
-	x.result(e.Result)
+	if e.Author != "" || e.Text != "" {
+		x.string(e.Author)
+		x.string(e.Text)
+	}
 }
 
 func (x *encoder) state(s *alf.State) {
@@ -290,6 +296,9 @@ func (d *decoder) fill(e *alf.Event) {
 	if d.byte() == 1 {
 		e.Result = new(alf.Result)
 		d.result(e.Result)
+	}
+	if len(d.data) > 0 {
+		e.Author, e.Text = d.string(), d.string()
 	}
 }
 

@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -136,11 +135,24 @@ func (r *Record) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// newestIDs returns the ID of the newest event in the history of each class.
-// They are written in order, so all before are there, too.
+// views yields the streams that are written behind the feed: the history of each
+// class, and the log.
+func (r *Record) views() iter.Seq2[string, jetstream.Stream] {
+	return func(yield func(string, jetstream.Stream) bool) {
+		for name, s := range r.keep {
+			if !yield(name, s) {
+				return
+			}
+		}
+		yield(logView, r.logs)
+	}
+}
+
+// newestIDs returns the ID of the newest event in each view. They are written
+// in order, so all before are there, too.
 func (r *Record) newestIDs(ctx context.Context) (map[string]alf.ID, error) {
 	out := make(map[string]alf.ID)
-	for name, s := range r.keep {
+	for name, s := range r.views() {
 		info, err := s.Info(ctx)
 		if err != nil {
 			return nil, err
@@ -175,28 +187,46 @@ func newestID(ctx context.Context, s jetstream.Stream, st jetstream.StreamState)
 func (r *Record) copyOut(ctx context.Context, p *place, events []*alf.Event, dropped uint64, known map[string]alf.ID) error {
 	var w written
 	for _, e := range events {
-		class := classOf(e.Interval)
+		if e.Logged() {
+			if err := r.publish(&w, known, logView, logSubjectOf(e.Key), e.Entry()); err != nil {
+				return err
+			}
+		}
+		if e.Kind == alf.KindDaemon {
+			continue
+		}
 		if err := r.move(ctx, &w, e); err != nil {
 			return err
 		}
-		if e.Kind == alf.KindRemoved || e.ID <= known[class] {
+		if e.Kind == alf.KindRemoved {
 			continue
 		}
-		kind := resultSubject
+		kind, class := resultSubject, classOf(e.Interval)
 		if e.Kind != alf.KindResult {
 			kind = tickSubject
 		}
-		f, err := r.js.PublishAsync(keySubject(kind, class, e.Key), appendBatch(nil, e.ID, []*alf.Event{e}))
-		if err != nil {
+		if err := r.publish(&w, known, class, keySubject(kind, class, e.Key), e); err != nil {
 			return err
 		}
-		w.futures = append(w.futures, f)
-		known[class] = e.ID
 	}
 	if err := w.wait(ctx, r); err != nil {
 		return err
 	}
 	return r.copied(ctx, p, events, dropped, known)
+}
+
+// publish writes e into a view, unless it is known to be there.
+func (r *Record) publish(w *written, known map[string]alf.ID, view, subject string, e *alf.Event) error {
+	if e.ID <= known[view] {
+		return nil
+	}
+	f, err := r.js.PublishAsync(subject, appendBatch(nil, e.ID, []*alf.Event{e}))
+	if err != nil {
+		return err
+	}
+	w.futures = append(w.futures, f)
+	known[view] = e.ID
+	return nil
 }
 
 // written are messages that are not yet acknowledged.
@@ -451,45 +481,12 @@ func newestResults(events []*alf.Event, n int) []*alf.Event {
 // history reads what one class keeps of a key's results, oldest first, in one
 // request.
 func (r *Record) history(ctx context.Context, class string, key alf.Key) ([]*alf.Event, error) {
-	request, err := json.Marshal(map[string]any{
-		"next_by_subj": keySubject(resultSubject, class, key), "seq": 1, "batch": r.o.History,
-	})
-	if err != nil {
-		return nil, err
-	}
-	inbox := r.conn.NewInbox()
-	sub, err := r.conn.SubscribeSync(inbox)
-	if err != nil {
-		return nil, err
-	}
-	defer sub.Unsubscribe()
-	if err := r.conn.PublishRequest("$JS.API.DIRECT.GET.ALF_RESULTS_"+class, inbox, request); err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
 	var all []*alf.Event
-	for {
-		msg, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if status := msg.Header.Get("Status"); status != "" {
-			return all, directError(status, msg)
-		}
+	request := directGet{NextBySubject: keySubject(resultSubject, class, key), Seq: 1, Batch: r.o.History}
+	err := r.direct(ctx, "ALF_RESULTS_"+class, request, func(msg *nats.Msg) error {
 		events, err := decodeBatch(msg.Data)
-		if err != nil {
-			return nil, err
-		}
 		all = append(all, events...)
-	}
-}
-
-// directError returns the error that ends a direct get: 204 is the end of the
-// batch, 404 that there is nothing.
-func directError(status string, msg *nats.Msg) error {
-	if status == "204" || status == "404" {
-		return nil
-	}
-	return fmt.Errorf("%s %s", status, msg.Header.Get("Description"))
+		return err
+	})
+	return all, err
 }
