@@ -29,8 +29,9 @@ type Options struct {
 	// command is under way, it is carried out all the same, and the error is
 	// ctx's.
 	Submit func(context.Context, alf.Command) (alf.ID, error)
-	// Reload reads the configuration again. Its error is shown to the caller.
-	Reload func(context.Context) error
+	// Reload reads the configuration again, as author ordered. Its error is shown
+	// to the caller.
+	Reload func(ctx context.Context, author string) error
 	// Ready says why Alf is not ready; nil: it is. A nil Ready: always.
 	Ready func() error
 

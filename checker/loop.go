@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"alf"
@@ -149,6 +150,7 @@ func (l *loop) restore(ctx context.Context) error {
 		heads[e.Key] = e
 	}
 	now := time.Now()
+	l.recordStart(heads, now)
 	for _, s := range l.inventory.Services() {
 		it := l.add(s)
 		if e := heads[s.Key]; e != nil {
@@ -162,6 +164,18 @@ func (l *loop) restore(ctx context.Context) error {
 	}
 	l.count()
 	return nil
+}
+
+// recordStart notes in the log that Alf started, and when it last had a result
+// before that: after a kill nobody noted the end.
+func (l *loop) recordStart(heads map[alf.Key]*alf.Event, now time.Time) {
+	e := &alf.Event{Time: now, Kind: alf.KindDaemon, Text: strings.TrimSpace("started " + l.o.Version)}
+	for _, head := range heads {
+		if head.Time.After(e.State.LastCheck) {
+			e.State.LastCheck = head.Time
+		}
+	}
+	l.record(e)
 }
 
 func (l *loop) add(s *alf.Service) *item {
@@ -355,6 +369,12 @@ func (l *loop) recordResult(it *item, change alf.Change, now time.Time) *alf.Eve
 	return e
 }
 
+// recordOrder notes who ordered something that changes no state by itself.
+func (l *loop) recordOrder(it *item, c alf.Command, text string) {
+	l.record(&alf.Event{Time: time.Now(), Key: it.service.Key, Kind: alf.KindCommand, State: it.state, Result: it.result,
+		NextCheck: it.due, Interval: it.service.Interval, Author: c.Author, Text: text})
+}
+
 // log tells people what changed, and whoever asks for it of each check.
 func (l *loop) log(it *item, prev alf.State, change alf.Change) {
 	st, level, text := it.state, slog.LevelDebug, "checked"
@@ -385,7 +405,11 @@ func (l *loop) obey(o order) {
 	}
 	switch o.command.Verb {
 	case alf.Recheck:
-		o.reply <- answer{err: l.recheck(it)}
+		err := l.recheck(it)
+		if err == nil {
+			l.recordOrder(it, o.command, "recheck")
+		}
+		o.reply <- answer{err: err}
 	case alf.Submit:
 		if len(l.queue) >= maxQueued {
 			o.reply <- answer{err: fmt.Errorf("%q: %w", o.command.Key, ErrFull)}
@@ -396,7 +420,9 @@ func (l *loop) obey(o order) {
 		if !it.busy {
 			l.agenda.set(it, nextDue(it.service, it.state, o.command.Time))
 		}
-		l.replies = append(l.replies, waiting{l.recordResult(it, change, o.command.Time), o.reply})
+		e := l.recordResult(it, change, o.command.Time)
+		e.Author = o.command.Author
+		l.replies = append(l.replies, waiting{e, o.reply})
 	default:
 		o.reply <- answer{err: fmt.Errorf("%q: unknown verb %d", o.command.Key, o.command.Verb)}
 	}
@@ -441,6 +467,7 @@ func (l *loop) reload(r reload) Diff {
 		}
 	}
 	l.count()
+	l.record(&alf.Event{Time: now, Kind: alf.KindDaemon, Author: r.author, Text: "configuration: " + d.String()})
 	return d
 }
 
@@ -552,6 +579,7 @@ func (l *loop) drain() {
 		}
 	}
 	l.next = time.Time{}
+	l.record(&alf.Event{Time: time.Now(), Kind: alf.KindDaemon, Text: "stopped"})
 	l.flush(context.Background())
 	for _, w := range l.replies {
 		w.reply <- answer{err: ErrStopped}
