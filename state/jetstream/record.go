@@ -69,7 +69,7 @@ const (
 )
 
 // Record keeps events in JetStream. It implements state.Recorder, state.Reader,
-// state.Feed, state.Log and state.Documents. Its methods may be called at the same time, but Append.
+// state.Feed and state.Log. Its methods may be called at the same time, but Append.
 type Record struct {
 	o      Options
 	log    *slog.Logger
@@ -79,7 +79,6 @@ type Record struct {
 	feed   jetstream.Stream
 	keep   map[string]jetstream.Stream // by class
 	logs   jetstream.Stream
-	docs   jetstream.Stream
 	writer string // marks the messages of this Record
 	stats  counters
 
