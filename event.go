@@ -37,14 +37,25 @@ type Change uint16
 
 // What may change.
 const (
-	ChangeStatus Change = 1 << iota // another status
-	ChangeType                      // soft became hard, or hard soft
-	ChangeHard                      // another hard status: what people are told about
-	ChangeStale                     // nothing new is known any more, or for another cause
-	ChangeFresh                     // no longer stale
+	ChangeStatus      Change = 1 << iota // another status
+	ChangeType                           // soft became hard, or hard soft
+	ChangeHard                           // another hard status: what people are told about
+	ChangeStale                          // nothing new is known any more, or for another cause
+	ChangeFresh                          // no longer stale
+	ChangeAck                            // acknowledged
+	ChangeUnack                          // no longer acknowledged
+	ChangeFlapping                       // flapping
+	ChangeCalm                           // no longer flapping
+	ChangePlanned                        // a downtime was ordered
+	ChangeDowntime                       // a downtime began
+	ChangeDowntimeEnd                    // a downtime came to its end
+	ChangeCancelled                      // a downtime was cancelled
+	ChangeComment                        // a comment was added or deleted
+	ChangeSwitch                         // something was switched off or on
 )
 
-var changes = [...]string{"status", "type", "hard", "stale", "fresh"}
+var changes = [...]string{"status", "type", "hard", "stale", "fresh", "acknowledged", "unacknowledged", "flapping", "calm",
+	"downtime planned", "downtime", "downtime end", "downtime cancelled", "comment", "switch"}
 
 // Has reports whether all of o is in c.
 func (c Change) Has(o Change) bool { return c&o == o }

@@ -58,6 +58,8 @@ func fill(f filler, v reflect.Value) {
 		v.SetBool(f.yes())
 	case reflect.Float64:
 		v.SetFloat(f.float())
+	case reflect.Float32:
+		v.SetFloat(float64(float32(f.float())))
 	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(f.uint()))
 	case reflect.Uint8, reflect.Uint16:
