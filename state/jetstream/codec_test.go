@@ -49,7 +49,12 @@ func fill(f filler, v reflect.Value) {
 	case reflect.Slice:
 		for range f.some() {
 			e := reflect.New(v.Type().Elem()).Elem()
-			fill(f, e)
+			if e.Kind() == reflect.Pointer { // a list holds no nil
+				e.Set(reflect.New(e.Type().Elem()))
+				fill(f, e.Elem())
+			} else {
+				fill(f, e)
+			}
 			v.Set(reflect.Append(v, e))
 		}
 	case reflect.String:
