@@ -258,6 +258,9 @@ func (r *Record) Append(ctx context.Context, events []*alf.Event) error {
 // writable waits a moment for the histories, if they are far behind, and reports
 // why nothing can be appended.
 func (r *Record) writable(ctx context.Context) error {
+	if r.server != nil {
+		r.server.check()
+	}
 	for began := time.Now(); ; {
 		if err := r.broken(); err != nil {
 			return err
