@@ -292,7 +292,7 @@ func (r *Record) broken() error {
 func (r *Record) append(ctx context.Context, events []*alf.Event) (int, error) {
 	began := time.Now()
 	last, lastSeq := r.end()
-	data, n := encode(last+1, events)
+	data, n := r.encode(last+1, events)
 	msg := &nats.Msg{Subject: feedSubject, Data: data, Header: nats.Header{writerHeader: {r.writer}}}
 	future, err := r.js.PublishMsgAsync(msg, jetstream.WithExpectLastSequence(lastSeq))
 	if err != nil {
@@ -321,13 +321,21 @@ func (r *Record) end() (alf.ID, uint64) {
 }
 
 // encode returns a message with as many events as fit into one, and their
-// number.
-func encode(first alf.ID, events []*alf.Event) ([]byte, int) {
+// number. An event that does not fit into any is shortened.
+func (r *Record) encode(first alf.ID, events []*alf.Event) ([]byte, int) {
+	room := r.room()
 	n := min(len(events), maxEvents)
 	data := appendBatch(nil, first, events[:n])
-	for len(data) > maxMessage && n > 1 {
+	for len(data) > min(maxMessage, room) && n > 1 {
 		n /= 2
 		data = appendBatch(data[:0], first, events[:n])
+	}
+	if len(data) > room {
+		e := events[0]
+		r.log.Warn("an event is too large for the NATS server; a part of it is dropped", "host", e.Key.Host, "service", e.Key.Service, "bytes", len(data), "room", room)
+		r.stats.shortened.Add(1)
+		*e = *shorten(e, room-envelope)
+		data = appendBatch(data[:0], first, events[:1])
 	}
 	return data, n
 }

@@ -84,10 +84,13 @@ func TestExternal(t *testing.T) {
 }
 
 // external starts a NATS server with a port of its own.
-func external(t *testing.T) string {
+func external(t *testing.T) string { return externalThatTakes(t, 0) }
+
+// externalThatTakes starts one with that max_payload; 0: its default, 1 MB.
+func externalThatTakes(t *testing.T, bytes int32) string {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
-		JetStream: true, StoreDir: t.TempDir()})
+		JetStream: true, StoreDir: t.TempDir(), MaxPayload: bytes})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -186,7 +186,7 @@ func (r *Record) copyOut(ctx context.Context, p *place, events []*alf.Event, dro
 		if e.Kind != alf.KindResult {
 			kind = tickSubject
 		}
-		f, err := r.js.PublishAsync(keySubject(kind, class, e.Key), appendBatch(nil, e.ID, []*alf.Event{e}))
+		f, err := r.js.PublishAsync(keySubject(kind, class, e.Key), r.encodeOne(e))
 		if err != nil {
 			return err
 		}
@@ -197,6 +197,16 @@ func (r *Record) copyOut(ctx context.Context, p *place, events []*alf.Event, dro
 		return err
 	}
 	return r.copied(ctx, p, events, dropped, known)
+}
+
+// encodeOne returns a message with e alone. The server may take less than it
+// did when e was appended.
+func (r *Record) encodeOne(e *alf.Event) []byte {
+	data := appendBatch(nil, e.ID, []*alf.Event{e})
+	if room := r.room(); len(data) > room {
+		data = appendBatch(data[:0], e.ID, []*alf.Event{shorten(e, room-envelope)})
+	}
+	return data
 }
 
 // written are messages that are not yet acknowledged.
