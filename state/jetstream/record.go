@@ -89,7 +89,7 @@ type Record struct {
 	heads   map[alf.Key]*alf.Event   // the newest of every key
 	pending map[alf.Key][]*alf.Event // not yet in keep, oldest first
 	waiting int                      // events in pending
-	class   map[alf.Key]string       // where a key's history is, as far as known
+	spots   map[alf.Key]spot         // where a key's history is
 	places  map[string]*place
 	grown   chan struct{} // closed at the next Append
 }
@@ -129,7 +129,7 @@ func Open(ctx context.Context, o Options) (*Record, error) {
 		keep:    make(map[string]jetstream.Stream),
 		heads:   make(map[alf.Key]*alf.Event),
 		pending: make(map[alf.Key][]*alf.Event),
-		class:   make(map[alf.Key]string),
+		spots:   make(map[alf.Key]spot),
 		places:  make(map[string]*place),
 		grown:   make(chan struct{}),
 	}

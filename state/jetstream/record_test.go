@@ -263,7 +263,7 @@ func TestReopen(t *testing.T) {
 			if h := heads(t, r); fmt.Sprint(h) != fmt.Sprint(wantHeads) {
 				t.Errorf("Heads = %v, want %v", h, wantHeads)
 			}
-			for key, want := range map[alf.Key][]string{web: {"5", "4", "3"}, db: {"5", "4", "3"}, gone: nil, moved: {"6"}, back: {"7"}} {
+			for key, want := range map[alf.Key][]string{web: {"5", "4", "3"}, db: {"5", "4", "3"}, gone: nil, moved: {"6", "5", "4"}, back: {"7"}} {
 				if h := last(t, r, key); !slices.Equal(h, want) {
 					t.Errorf("Last(%v) = %v, want %v", key, h, want)
 				}
