@@ -276,3 +276,45 @@ func TestRecentIsBoundedByBytes(t *testing.T) {
 		t.Error("the newest one is not kept")
 	}
 }
+
+// TestPendingIsBoundedByBytes: nor with what waits for the histories. Append
+// refuses until they are written.
+func TestPendingIsBoundedByBytes(t *testing.T) {
+	r := openBare(t, t.TempDir())
+	defer r.Close()
+	n, long := 0, strings.Repeat("x", 4<<20)
+	add := func() error {
+		e := event("a", n)
+		e.Result.LongOutput = long
+		err := r.Append(t.Context(), []*alf.Event{e})
+		if err == nil {
+			n++
+		}
+		return err
+	}
+	for range 40 {
+		if err := add(); err != nil {
+			break
+		}
+	}
+	if err := add(); !errors.Is(err, ErrBehind) || n != 32 {
+		t.Errorf("after %d large events Append = %v, want ErrBehind after 32", n, err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { r.Run(ctx); close(done) }()
+	defer func() { stop(); <-done }()
+	for began := time.Now(); r.Stats().Behind > 0; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("%d events are not in the histories", r.Stats().Behind)
+		}
+	}
+	if err := add(); err != nil {
+		t.Errorf("Append = %v once the histories are written", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.weight < 0 || r.weight > 5<<20 {
+		t.Errorf("%d bytes count as waiting", r.weight)
+	}
+}

@@ -61,6 +61,7 @@ const (
 	maxEvents       = 200       // in one message
 	maxMessage      = 256 << 10 // bytes in one message, unless one event is larger
 	maxPending      = 100_000   // events that wait for the histories
+	pendingBytes    = 128 << 20 // of them, about
 	ackFor          = 5 * time.Second
 	placeEvery      = 200 * time.Millisecond
 )
@@ -89,6 +90,7 @@ type Record struct {
 	heads   map[alf.Key]*alf.Event   // the newest of every key
 	pending map[alf.Key][]*alf.Event // not yet in keep, oldest first
 	waiting int                      // events in pending
+	weight  int                      // bytes of them, about
 	spots   map[alf.Key]spot         // where a key's history is
 	places  map[string]*place
 	grown   chan struct{} // closed at the next Append
@@ -265,7 +267,7 @@ func (r *Record) writable(ctx context.Context) error {
 		if err := r.broken(); err != nil {
 			return err
 		}
-		if r.Stats().Behind < maxPending {
+		if !r.behind() {
 			return nil
 		}
 		if time.Since(began) > time.Second {
@@ -277,6 +279,13 @@ func (r *Record) writable(ctx context.Context) error {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+// behind reports whether as much waits for the histories as may.
+func (r *Record) behind() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.waiting >= maxPending || r.weight >= pendingBytes
 }
 
 // broken returns what broke the embedded server, or nil.
@@ -377,6 +386,7 @@ func (r *Record) take(seq uint64, events []*alf.Event) {
 		r.pending[e.Key] = append(r.pending[e.Key], e)
 	}
 	r.waiting += len(kept)
+	r.weight += size
 	r.lastSeq = seq
 	r.recent = append(r.recent, batch{seq, first, kept, size})
 	r.held += len(kept)
@@ -397,8 +407,11 @@ func sizeOf(e *alf.Event) int {
 	if e.Result == nil {
 		return fixed
 	}
-	r := e.Result
-	return fixed + item*len(r.Perfdata) + 2*len(r.PerfdataText) + len(r.Output) + len(r.LongOutput) + len(r.Stderr) + len(r.Command)
+	r, errors := e.Result, 0
+	for _, s := range e.Result.PerfdataErrors {
+		errors += 16 + len(s)
+	}
+	return fixed + errors + item*len(r.Perfdata) + 2*len(r.PerfdataText) + len(r.Output) + len(r.LongOutput) + len(r.Stderr) + len(r.Command)
 }
 
 // head notes that e is the newest event of its key, if it is. The caller has

@@ -387,8 +387,13 @@ func (r *Record) copied(ctx context.Context, p *place, events []*alf.Event, drop
 	r.mu.Lock()
 	for _, e := range events {
 		was := r.pending[e.Key]
-		left := slices.DeleteFunc(was, func(x *alf.Event) bool { return x.ID <= e.ID })
-		r.waiting -= len(was) - len(left)
+		left := slices.DeleteFunc(was, func(x *alf.Event) bool {
+			if x.ID <= e.ID {
+				r.waiting--
+				r.weight -= sizeOf(x)
+			}
+			return x.ID <= e.ID
+		})
 		if len(left) == 0 {
 			delete(r.pending, e.Key)
 		} else {
