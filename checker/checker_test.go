@@ -876,6 +876,48 @@ func TestRestart(t *testing.T) {
 	})
 }
 
+// TestClockWasSet starts Alf with what it knows being of a time that is to come,
+// or long past: checks run when they are due now, and results count in the order
+// in which they came.
+func TestClockWasSet(t *testing.T) {
+	for name, jump := range map[string]time.Duration{"Back": -10 * time.Hour, "Forward": 10 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				record := memory.New(memory.Options{History: 1000})
+				s := service(host("web1"), "load")
+				then := time.Now().Add(-jump)
+				e := &alf.Event{Key: s.Key, Kind: alf.KindResult, Time: then, NextCheck: then.Add(20 * time.Second), Interval: s.Interval,
+					State:  alf.State{Status: alf.Critical, Type: alf.Soft, Attempt: 1, MaxAttempts: 3, LastCheck: then, LastChange: then},
+					Result: &alf.Result{Status: alf.Critical, ReturnCode: 2, Start: then, End: then}}
+				if err := record.Append(t.Context(), []*alf.Event{e}); err != nil {
+					t.Fatal(err)
+				}
+				c := checker.New(checker.Options{Runner: says(2, "CRITICAL"), Record: record, Reader: record}, inventory(s))
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error)
+				go func() { done <- c.Run(ctx) }()
+				time.Sleep(2 * time.Minute)
+				synctest.Wait()
+				b := &bench{Checker: c, record: record}
+				all, head := b.last(s.Key), b.head(s.Key)
+				if len(all) < 3 || len(all) > 5 || head.ID != all[len(all)-1].ID {
+					t.Errorf("%d results in two minutes, the newest is %d, the head %d", len(all), all[len(all)-1].ID, head.ID)
+				}
+				if st := head.State; st.Attempt != 3 || st.Type != alf.Hard || st.LastCheck.Before(then) != (jump < 0) {
+					t.Errorf("the state is %+v", st)
+				}
+				if n := c.Stats().Missed; n != 0 {
+					t.Errorf("%d slots count as missed", n)
+				}
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
 func TestLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder

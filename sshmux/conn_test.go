@@ -35,7 +35,7 @@ func TestConnectionThatDoesNotEnd(t *testing.T) {
 		up, down := newHalf(), newHalf()
 		c := &conn{
 			mux: New(Options{}), ssh: stuck{ended: ended}, opens: opens, asks: asks,
-			wire: &meter{Conn: memory{in: up, out: down}}, dead: make(chan struct{}),
+			wire: newMeter(memory{in: up, out: down}, new(counters)), dead: make(chan struct{}),
 		}
 		r, err := newRequest(Command{Shell: "true"})
 		if err != nil {

@@ -52,7 +52,7 @@ func (d *dialer) connect(ctx context.Context) (*meter, error) {
 	raw, err := d.mux.options.Dial(ctx, "tcp", d.target.Addr)
 	if err == nil {
 		tune(raw)
-		return &meter{Conn: raw, counters: &d.mux.counters}, nil
+		return newMeter(raw, &d.mux.counters), nil
 	}
 	phase := PhaseDial
 	if _, ok := errors.AsType[*net.DNSError](err); ok {

@@ -16,20 +16,25 @@ const writeTimeout = 20 * time.Second
 type meter struct {
 	net.Conn
 	counters *counters
+	made     time.Time    // with a monotonic reading, because a clock may be set
 	up       atomic.Bool  // the handshake is over
-	last     atomic.Int64 // when bytes were last received, in nanoseconds since 1970
+	last     atomic.Int64 // when bytes were last received, in nanoseconds since made
 
 	mu    sync.Mutex
 	first []byte // the first bytes received, for an error text
 }
 
+func newMeter(c net.Conn, counters *counters) *meter {
+	return &meter{Conn: c, counters: counters, made: time.Now()}
+}
+
 // heard returns when the peer was last heard of.
-func (m *meter) heard() time.Time { return time.Unix(0, m.last.Load()) }
+func (m *meter) heard() time.Time { return m.made.Add(time.Duration(m.last.Load())) }
 
 func (m *meter) Read(p []byte) (int, error) {
 	n, err := m.Conn.Read(p)
 	if n > 0 {
-		m.last.Store(time.Now().UnixNano())
+		m.last.Store(int64(time.Since(m.made)))
 		m.counters.in.Add(uint64(n))
 		if !m.up.Load() {
 			m.keep(p[:n])

@@ -453,3 +453,16 @@ func TestKillAfterLeaderEnded(t *testing.T) {
 		}
 	})
 }
+
+// A clock that is set by hours must not hide a dead link, nor make one look dead.
+func TestSilenceDoesNotDependOnTheClock(t *testing.T) {
+	up, down := newHalf(), newHalf()
+	m := newMeter(memory{in: up, out: down}, new(counters))
+	up.write([]byte("x"))
+	if _, err := m.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if s := m.heard().String(); !strings.Contains(s, " m=") || m.last.Load() <= 0 {
+		t.Errorf("heard = %s, want a monotonic reading", s)
+	}
+}

@@ -37,6 +37,7 @@ func (h *house) measureJournal(stats func() jetstream.Stats) {
 	m.Counter("alf_journal_events_total", "Events in them.", func() float64 { return float64(stats().Events) })
 	m.Counter("alf_journal_bytes_total", "Bytes of them.", func() float64 { return float64(stats().Bytes) })
 	m.Counter("alf_journal_append_seconds_total", "Time that it took to make them durable.", func() float64 { return stats().AppendTime.Seconds() })
+	m.Counter("alf_journal_shortened_total", "Events that were too large for the NATS server, and of which a part was dropped.", func() float64 { return float64(stats().Shortened) })
 	m.Counter("alf_journal_restarts_total", "Times that the embedded server was started anew after a failure.", func() float64 { return float64(stats().Restarts) })
 	m.Gauge("alf_journal_broken", "1 while the embedded server cannot write, else 0.", func() float64 {
 		if stats().Broken {

@@ -1,9 +1,11 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -150,6 +152,19 @@ func (e *embedded) broken() error {
 
 func (e *embedded) report(err error) { e.current().report(err) }
 
+// check looks whether the server may write, and counts it as broken otherwise
+// before it finds out: one that was refused by the disk does not read any more,
+// either.
+func (e *embedded) check() {
+	if err := mayWrite(e.feedDir()); err != nil {
+		e.report(err)
+	}
+}
+
+func (e *embedded) feedDir() string {
+	return filepath.Join(e.o.Dir, server.JetStreamStoreDir, "$G", "streams", "ALF_FEED", "msgs")
+}
+
 // cancelBroken cancels when the server breaks, and returns then or when ctx ends.
 func (e *embedded) cancelBroken(ctx context.Context, cancel context.CancelCauseFunc) {
 	select {
@@ -211,7 +226,10 @@ func (r *Record) resume(ctx context.Context) error {
 	defer cancel()
 	_, lastSeq := r.end()
 	for {
-		info, err := r.feed.Info(ctx)
+		// A question that went down with the old connection has no answer.
+		once, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+		info, err := r.feed.Info(once)
+		cancel()
 		if err == nil && info.State.LastSeq < lastSeq {
 			return r.realign(ctx)
 		}
@@ -232,13 +250,32 @@ const room = 1 << 20
 
 // probe reports why dir does not take data.
 func probe(dir string) (err error) {
-	f, err := os.CreateTemp(dir, "probe-*")
+	err = filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a server that still runs has removed it
+		}
+		return cmp.Or(err, mayWrite(name))
+	})
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(filepath.Join(dir, "probe"))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
 	_, err = f.Write(make([]byte, room))
 	return err
+}
+
+// mayWrite reports whether a file or a directory may not be written at all.
+func mayWrite(name string) error {
+	const w = 2
+	switch err := syscall.Access(name, w); err {
+	case syscall.EACCES, syscall.EPERM, syscall.EROFS:
+		return &fs.PathError{Op: "write", Path: name, Err: err}
+	}
+	return nil
 }
 
 // ErrLocked is the error of opening a directory that another Alf uses.
@@ -279,7 +316,7 @@ func (r *Record) sync() error {
 }
 
 func (e *embedded) sync() error {
-	dir := filepath.Join(e.o.Dir, server.JetStreamStoreDir, "$G", "streams", "ALF_FEED", "msgs")
+	dir := e.feedDir()
 	block, err := newestBlock(dir)
 	if err != nil {
 		return err

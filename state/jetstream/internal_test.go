@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -128,7 +129,7 @@ func TestReplay(t *testing.T) {
 			t.Fatal(err)
 		}
 		r = openBare(t, dir)
-		for host, want := range map[string]string{"a": "[4 3 2]", "back": "[7]", "moved": "[3]", "to and fro": "[8]", "gone": "[]"} {
+		for host, want := range map[string]string{"a": "[4 3 2]", "back": "[7]", "moved": "[3 4 3]", "to and fro": "[8 6 4]", "gone": "[]"} {
 			if got := outputs(t, r, alf.Key{Host: alf.HostName(host)}); got != want {
 				t.Errorf("Last(%q) = %v, want %v", host, got, want)
 			}
@@ -142,6 +143,93 @@ func TestReplay(t *testing.T) {
 		}
 	}
 	r.Close()
+}
+
+// TestKilledWhileMoving ends Alf at every step of taking a history over to
+// another class. Each result is kept, once.
+func TestKilledWhileMoving(t *testing.T) {
+	a := alf.Key{Host: "a"}
+	for steps := range 6 { // 1 to 3: copies, 4: the event itself, 5: and the old ones are gone
+		dir := t.TempDir()
+		reopen := func(r *Record) *Record {
+			if r != nil {
+				r.Close()
+			}
+			return openBare(t, dir)
+		}
+		r := reopen(nil)
+		for n := range 5 {
+			if err := r.Append(t.Context(), []*alf.Event{event("a", n), event("b", n)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r = reopen(r)
+		slow := event("a", 5)
+		slow.Interval = time.Hour
+		if err := r.Append(t.Context(), []*alf.Event{event("b", 5), slow, event("b", 6)}); err != nil {
+			t.Fatal(err)
+		}
+		old, err := r.history(t.Context(), "2M", a)
+		if err != nil || len(old) != 3 {
+			t.Fatalf("history = %d events, %v", len(old), err)
+		}
+		var w written
+		for i, e := range append(old, slow)[:min(steps, 4)] {
+			header := nats.Header{movedHeader: {"2M"}}
+			if i == len(old) {
+				header = nil
+			}
+			if err := errors.Join(r.publish(&w, "2H", e, header), w.wait(t.Context(), r)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if steps == 5 {
+			if err := r.purge(t.Context(), "2M", a, slow.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 3 {
+			r = reopen(r)
+			for key, want := range map[alf.Key]string{a: "[5 4 3]", {Host: "b"}: "[6 5 4]"} {
+				if got := outputs(t, r, key); got != want {
+					t.Errorf("killed after %d steps: Last(%v) = %v, want %v", steps, key, got, want)
+				}
+			}
+			for class, want := range map[string]int{"2M": 0, "2H": 3} {
+				if got, err := r.history(t.Context(), class, a); len(got) != want || err != nil {
+					t.Errorf("killed after %d steps: %d messages in %s, %v, want %d", steps, len(got), class, err, want)
+				}
+			}
+			if err := r.storePlace(t.Context(), &place{Name: indexer}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.Close()
+	}
+}
+
+// TestLastWhileMoving reads a history all the time while its interval changes.
+func TestLastWhileMoving(t *testing.T) {
+	r := openBare(t, t.TempDir())
+	defer r.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { r.Run(ctx); close(done) }()
+	defer func() { stop(); <-done }()
+	intervals := []time.Duration{time.Minute, time.Hour, 10 * time.Minute}
+	for n := range 60 {
+		e := event("a", n)
+		e.Interval = intervals[n%len(intervals)]
+		if err := r.Append(t.Context(), []*alf.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprint([]int{n, n - 1, n - 2})
+		for until := time.Now().Add(5 * time.Millisecond); n >= 2 && (time.Now().Before(until) || r.Stats().Behind > 0); {
+			if got := outputs(t, r, e.Key); got != want {
+				t.Fatalf("Last = %v, want %v", got, want)
+			}
+		}
+	}
 }
 
 // TestLostHistory loses what the histories held: it comes from the feed again.
@@ -186,5 +274,47 @@ func TestRecentIsBoundedByBytes(t *testing.T) {
 	}
 	if b, ok := r.inMemory(200); !ok || len(b.events) != 1 {
 		t.Error("the newest one is not kept")
+	}
+}
+
+// TestPendingIsBoundedByBytes: nor with what waits for the histories. Append
+// refuses until they are written.
+func TestPendingIsBoundedByBytes(t *testing.T) {
+	r := openBare(t, t.TempDir())
+	defer r.Close()
+	n, long := 0, strings.Repeat("x", 4<<20)
+	add := func() error {
+		e := event("a", n)
+		e.Result.LongOutput = long
+		err := r.Append(t.Context(), []*alf.Event{e})
+		if err == nil {
+			n++
+		}
+		return err
+	}
+	for range 40 {
+		if err := add(); err != nil {
+			break
+		}
+	}
+	if err := add(); !errors.Is(err, ErrBehind) || n != 32 {
+		t.Errorf("after %d large events Append = %v, want ErrBehind after 32", n, err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { r.Run(ctx); close(done) }()
+	defer func() { stop(); <-done }()
+	for began := time.Now(); r.Stats().Behind > 0; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("%d events are not in the histories", r.Stats().Behind)
+		}
+	}
+	if err := add(); err != nil {
+		t.Errorf("Append = %v once the histories are written", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.weight < 0 || r.weight > 5<<20 {
+		t.Errorf("%d bytes count as waiting", r.weight)
 	}
 }

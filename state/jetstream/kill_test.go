@@ -61,7 +61,7 @@ func victim(dir string) {
 		for range min(victimRate*int(time.Since(start)/time.Millisecond)/1000-n, 300) {
 			k := rand.IntN(victimKeys)
 			e := result(victimKey(k), rand.Int())
-			e.Interval = intervals[k%len(intervals)]
+			e.Interval = intervals[(k+n/victimRate)%len(intervals)] // another one every second
 			events, keys = append(events, e), append(keys, k)
 		}
 		n += len(events)

@@ -64,6 +64,7 @@ const (
 	maxEvents       = 200       // in one message
 	maxMessage      = 256 << 10 // bytes in one message, unless one event is larger
 	maxPending      = 100_000   // events that wait for the histories
+	pendingBytes    = 128 << 20 // of them, about
 	ackFor          = 5 * time.Second
 	placeEvery      = 200 * time.Millisecond
 )
@@ -93,7 +94,8 @@ type Record struct {
 	heads   map[alf.Key]*alf.Event   // the newest of every key
 	pending map[alf.Key][]*alf.Event // not yet in keep, oldest first
 	waiting int                      // events in pending
-	class   map[alf.Key]string       // where a key's history is, as far as known
+	weight  int                      // bytes of them, about
+	spots   map[alf.Key]spot         // where a key's history is
 	places  map[string]*place
 	grown   chan struct{} // closed at the next Append
 }
@@ -137,7 +139,7 @@ func Open(ctx context.Context, o Options) (*Record, error) {
 		keep:    make(map[string]jetstream.Stream),
 		heads:   make(map[alf.Key]*alf.Event),
 		pending: make(map[alf.Key][]*alf.Event),
-		class:   make(map[alf.Key]string),
+		spots:   make(map[alf.Key]spot),
 		places:  make(map[string]*place),
 		grown:   make(chan struct{}),
 	}
@@ -272,11 +274,14 @@ func (r *Record) Append(ctx context.Context, events []*alf.Event) error {
 // writable waits a moment for the histories, if they are far behind, and reports
 // why nothing can be appended.
 func (r *Record) writable(ctx context.Context) error {
+	if r.server != nil {
+		r.server.check()
+	}
 	for began := time.Now(); ; {
 		if err := r.broken(); err != nil {
 			return err
 		}
-		if r.Stats().Behind < maxPending {
+		if !r.behind() {
 			return nil
 		}
 		if time.Since(began) > time.Second {
@@ -288,6 +293,13 @@ func (r *Record) writable(ctx context.Context) error {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+// behind reports whether as much waits for the histories as may.
+func (r *Record) behind() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.waiting >= maxPending || r.weight >= pendingBytes
 }
 
 // broken returns what broke the embedded server, or nil.
@@ -303,7 +315,7 @@ func (r *Record) broken() error {
 func (r *Record) append(ctx context.Context, events []*alf.Event) (int, error) {
 	began := time.Now()
 	last, lastSeq := r.end()
-	data, n := encode(last+1, events)
+	data, n := r.encode(last+1, events)
 	msg := &nats.Msg{Subject: feedSubject, Data: data, Header: nats.Header{writerHeader: {r.writer}}}
 	future, err := r.js.PublishMsgAsync(msg, jetstream.WithExpectLastSequence(lastSeq))
 	if err != nil {
@@ -332,13 +344,21 @@ func (r *Record) end() (alf.ID, uint64) {
 }
 
 // encode returns a message with as many events as fit into one, and their
-// number.
-func encode(first alf.ID, events []*alf.Event) ([]byte, int) {
+// number. An event that does not fit into any is shortened.
+func (r *Record) encode(first alf.ID, events []*alf.Event) ([]byte, int) {
+	room := r.room()
 	n := min(len(events), maxEvents)
 	data := appendBatch(nil, first, events[:n])
-	for len(data) > maxMessage && n > 1 {
+	for len(data) > min(maxMessage, room) && n > 1 {
 		n /= 2
 		data = appendBatch(data[:0], first, events[:n])
+	}
+	if len(data) > room {
+		e := events[0]
+		r.log.Warn("an event is too large for the NATS server; a part of it is dropped", "host", e.Key.Host, "service", e.Key.Service, "bytes", len(data), "room", room)
+		r.stats.shortened.Add(1)
+		*e = *shorten(e, room-envelope)
+		data = appendBatch(data[:0], first, events[:1])
 	}
 	return data, n
 }
@@ -380,6 +400,7 @@ func (r *Record) take(seq uint64, events []*alf.Event) {
 		r.pending[e.Key] = append(r.pending[e.Key], e)
 	}
 	r.waiting += len(kept)
+	r.weight += size
 	r.lastSeq = seq
 	r.recent = append(r.recent, batch{seq, first, kept, size})
 	r.held += len(kept)
@@ -400,8 +421,11 @@ func sizeOf(e *alf.Event) int {
 	if e.Result == nil {
 		return fixed
 	}
-	r := e.Result
-	return fixed + item*len(r.Perfdata) + 2*len(r.PerfdataText) + len(r.Output) + len(r.LongOutput) + len(r.Stderr) + len(r.Command)
+	r, errors := e.Result, 0
+	for _, s := range e.Result.PerfdataErrors {
+		errors += 16 + len(s)
+	}
+	return fixed + errors + item*len(r.Perfdata) + 2*len(r.PerfdataText) + len(r.Output) + len(r.LongOutput) + len(r.Stderr) + len(r.Command)
 }
 
 // head notes that e is the newest event of its key, if it is. The caller has

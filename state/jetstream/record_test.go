@@ -84,10 +84,13 @@ func TestExternal(t *testing.T) {
 }
 
 // external starts a NATS server with a port of its own.
-func external(t *testing.T) string {
+func external(t *testing.T) string { return externalThatTakes(t, 0) }
+
+// externalThatTakes starts one with that max_payload; 0: its default, 1 MB.
+func externalThatTakes(t *testing.T, bytes int32) string {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
-		JetStream: true, StoreDir: t.TempDir()})
+		JetStream: true, StoreDir: t.TempDir(), MaxPayload: bytes})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +263,7 @@ func TestReopen(t *testing.T) {
 			if h := heads(t, r); fmt.Sprint(h) != fmt.Sprint(wantHeads) {
 				t.Errorf("Heads = %v, want %v", h, wantHeads)
 			}
-			for key, want := range map[alf.Key][]string{web: {"5", "4", "3"}, db: {"5", "4", "3"}, gone: nil, moved: {"6"}, back: {"7"}} {
+			for key, want := range map[alf.Key][]string{web: {"5", "4", "3"}, db: {"5", "4", "3"}, gone: nil, moved: {"6", "5", "4"}, back: {"7"}} {
 				if h := last(t, r, key); !slices.Equal(h, want) {
 					t.Errorf("Last(%v) = %v, want %v", key, h, want)
 				}
@@ -418,4 +421,65 @@ func TestForgottenAfterReopen(t *testing.T) {
 	if places, _ := r.Places(t.Context()); len(places) != 1 || places[0].Name != "b" {
 		t.Errorf("Places = %+v, want only b", places)
 	}
+}
+
+// TestClockWasSet appends while the clock is set back and forth by hours: what
+// counts is the order in which events came.
+func TestClockWasSet(t *testing.T) {
+	o := jetstream.Options{Dir: t.TempDir(), History: 4, MaxAge: 24 * time.Hour, Recent: 1}
+	r, stop := open(t, o)
+	var want []alf.ID
+	for n, jump := range []time.Duration{0, -10 * time.Hour, 10 * time.Hour, -time.Hour, 1000 * time.Hour, -1000 * time.Hour} {
+		for _, key := range []alf.Key{web, {Host: "db1"}} {
+			e := result(key, n)
+			e.Time = time.Now().Add(jump)
+			e.State.LastCheck, e.Result.Start, e.Result.End = e.Time, e.Time, e.Time
+			put(t, r, e)
+			want = append(want, e.ID)
+		}
+	}
+	check := func(r *jetstream.Record, consumer string) {
+		t.Helper()
+		if got := last(t, r, web); !slices.Equal(got, []string{"5", "4", "3", "2"}) {
+			t.Errorf("Last = %v", got)
+		}
+		if got := heads(t, r); len(got) != 2 || got[web] != "result 5" {
+			t.Errorf("Heads = %v", got)
+		}
+		if !slices.IsSorted(want) || len(want) != 12 {
+			t.Errorf("the IDs are %v", want)
+		}
+		for what, got := range map[string][]alf.ID{"Follow": collect(t, want, func(h state.Handler) error { return r.Follow(t.Context(), 0, h) }),
+			"Consume": collect(t, want, func(h state.Handler) error { return r.Consume(t.Context(), consumer, state.Oldest, h) })} {
+			if !slices.Equal(got, want) {
+				t.Errorf("%s got %v, want %v", what, got, want)
+			}
+		}
+	}
+	check(r, "one")
+	settle(t, r)
+	check(r, "two")
+	stop()
+	r, _ = open(t, o)
+	check(r, "three")
+}
+
+var errEnough = errors.New("enough")
+
+// collect returns the IDs that read hands to a handler that takes so many.
+func collect(t *testing.T, want []alf.ID, read func(state.Handler) error) (got []alf.ID) {
+	t.Helper()
+	err := read(func(_ context.Context, events []*alf.Event) error {
+		for _, e := range events {
+			got = append(got, e.ID)
+		}
+		if len(got) >= len(want) {
+			return errEnough
+		}
+		return nil
+	})
+	if !errors.Is(err, errEnough) {
+		t.Errorf("read = %v", err)
+	}
+	return got
 }

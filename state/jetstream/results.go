@@ -165,9 +165,9 @@ func (r *Record) newestIDs(ctx context.Context) (map[string]alf.ID, error) {
 }
 
 // newestID returns the ID of the newest event in s. The messages at the end may
-// be gone, with a key that was removed.
+// be gone, with a key that was removed, or come from another class.
 func newestID(ctx context.Context, s jetstream.Stream, st jetstream.StreamState) (alf.ID, error) {
-	const tries = 10_000
+	const tries = 20_000
 	for seq := st.LastSeq; seq >= st.FirstSeq && st.Msgs > 0 && st.LastSeq-seq < tries; seq-- {
 		msg, err := s.GetMsg(ctx, seq)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -175,6 +175,9 @@ func newestID(ctx context.Context, s jetstream.Stream, st jetstream.StreamState)
 		}
 		if err != nil {
 			return 0, err
+		}
+		if msg.Header.Get(movedHeader) != "" {
+			continue
 		}
 		first, _, err := span(msg.Data)
 		return first, err
@@ -187,25 +190,19 @@ func newestID(ctx context.Context, s jetstream.Stream, st jetstream.StreamState)
 func (r *Record) copyOut(ctx context.Context, p *place, events []*alf.Event, dropped uint64, known map[string]alf.ID) error {
 	var w written
 	for _, e := range events {
-		if e.Logged() {
-			if err := r.publish(&w, known, logView, logSubjectOf(e.Key), e.Entry()); err != nil {
-				return err
-			}
+		if err := r.writeLog(&w, e, known); err != nil {
+			return err
 		}
 		if e.Kind == alf.KindDaemon {
 			continue
 		}
-		if err := r.move(ctx, &w, e); err != nil {
-			return err
-		}
 		if e.Kind == alf.KindRemoved {
+			if err := r.drop(ctx, &w, e); err != nil {
+				return err
+			}
 			continue
 		}
-		kind, class := resultSubject, classOf(e.Interval)
-		if e.Kind != alf.KindResult {
-			kind = tickSubject
-		}
-		if err := r.publish(&w, known, class, keySubject(kind, class, e.Key), e); err != nil {
+		if err := r.write(ctx, &w, e, known); err != nil {
 			return err
 		}
 	}
@@ -215,18 +212,23 @@ func (r *Record) copyOut(ctx context.Context, p *place, events []*alf.Event, dro
 	return r.copied(ctx, p, events, dropped, known)
 }
 
-// publish writes e into a view, unless it is known to be there.
-func (r *Record) publish(w *written, known map[string]alf.ID, view, subject string, e *alf.Event) error {
-	if e.ID <= known[view] {
+// writeLog writes e into the log, if it belongs there and is not there yet.
+func (r *Record) writeLog(w *written, e *alf.Event, known map[string]alf.ID) error {
+	if !e.Logged() || e.ID <= known[logView] {
 		return nil
 	}
-	f, err := r.js.PublishAsync(subject, appendBatch(nil, e.ID, []*alf.Event{e}))
-	if err != nil {
-		return err
+	known[logView] = e.ID
+	return r.send(w, logSubjectOf(e.Key), e.Entry(), nil)
+}
+
+// encodeOne returns a message with e alone. The server may take less than it
+// did when e was appended.
+func (r *Record) encodeOne(e *alf.Event) []byte {
+	data := appendBatch(nil, e.ID, []*alf.Event{e})
+	if room := r.room(); len(data) > room {
+		data = appendBatch(data[:0], e.ID, []*alf.Event{shorten(e, room-envelope)})
 	}
-	w.futures = append(w.futures, f)
-	known[view] = e.ID
-	return nil
+	return data
 }
 
 // written are messages that are not yet acknowledged.
@@ -242,25 +244,108 @@ func (w *written) wait(ctx context.Context, r *Record) error {
 	return nil
 }
 
-// move drops the history of a key that was removed or has gone over to another
-// class.
-func (r *Record) move(ctx context.Context, w *written, e *alf.Event) error {
-	to := classOf(e.Interval)
+// spot is where the history of a key is.
+type spot struct {
+	class  string
+	newest alf.ID // of the events that are there for sure
+}
+
+// write writes e into the history of its key. If that is in another class, all
+// of it goes over to the one of e: copies first, oldest first, then e, and only
+// when these are there the old ones are dropped. So e is the sign that all is
+// copied, and whoever finds copies without it begins anew.
+func (r *Record) write(ctx context.Context, w *written, e *alf.Event, known map[string]alf.ID) error {
+	class := classOf(e.Interval)
 	r.mu.Lock()
-	from, known := r.class[e.Key]
+	at, there := r.spots[e.Key]
 	r.mu.Unlock()
-	var of []string
-	switch {
-	case e.Kind == alf.KindRemoved && !known:
-		of = slices.Collect(maps.Keys(r.keep))
-	case known && (from != to || e.Kind == alf.KindRemoved):
-		of = []string{from}
+	if e.ID <= at.newest {
+		return nil // this is done once more
 	}
-	if len(of) > 0 {
-		// The server purges at once, but stores what came before in its turn.
-		if err := w.wait(ctx, r); err != nil {
+	moves, isNew := there && at.class != class, e.ID > known[class]
+	if moves && isNew {
+		if err := r.copyHistory(ctx, w, e, at.class); err != nil {
+			return fmt.Errorf("copy the history of %q: %w", e.Key, err)
+		}
+	}
+	if isNew {
+		if err := r.publish(w, class, e, nil); err != nil {
 			return err
 		}
+		known[class] = e.ID
+	}
+	if !moves {
+		r.setSpot(e.Key, spot{class, at.newest})
+		return nil
+	}
+	if err := w.wait(ctx, r); err != nil {
+		return err
+	}
+	r.setSpot(e.Key, spot{class, e.ID})
+	return r.purge(ctx, at.class, e.Key, e.ID)
+}
+
+func (r *Record) setSpot(key alf.Key, at spot) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.spots[key] = at
+}
+
+// movedHeader marks messages that come from the history of another class. They
+// are older than those before them.
+const movedHeader = "Alf-Moved"
+
+// copyHistory copies what is kept of a key into the class of e.
+func (r *Record) copyHistory(ctx context.Context, w *written, e *alf.Event, from string) error {
+	to := classOf(e.Interval)
+	// The server purges at once, but stores what came before in its turn.
+	if err := w.wait(ctx, r); err != nil {
+		return err
+	}
+	if err := r.purge(ctx, to, e.Key, e.ID); err != nil {
+		return err
+	}
+	events, err := r.history(ctx, from, e.Key)
+	if err != nil {
+		return err
+	}
+	for _, old := range slices.Backward(newestResults(events, r.o.History)) {
+		if err := r.publish(w, to, old, nats.Header{movedHeader: {from}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Record) publish(w *written, class string, e *alf.Event, header nats.Header) error {
+	kind := resultSubject
+	if e.Kind != alf.KindResult {
+		kind = tickSubject
+	}
+	return r.send(w, keySubject(kind, class, e.Key), e, header)
+}
+
+// send sends e under a subject; w has it until the server has stored it.
+func (r *Record) send(w *written, subject string, e *alf.Event, header nats.Header) error {
+	f, err := r.js.PublishMsgAsync(&nats.Msg{Subject: subject, Data: r.encodeOne(e), Header: header})
+	if err != nil {
+		return err
+	}
+	w.futures = append(w.futures, f)
+	return nil
+}
+
+// drop drops the history of a key that was removed.
+func (r *Record) drop(ctx context.Context, w *written, e *alf.Event) error {
+	if err := w.wait(ctx, r); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	at, there := r.spots[e.Key]
+	r.mu.Unlock()
+	of := []string{at.class}
+	if !there {
+		of = slices.Collect(maps.Keys(r.keep))
 	}
 	for _, class := range of {
 		if err := r.purge(ctx, class, e.Key, e.ID); err != nil {
@@ -269,8 +354,8 @@ func (r *Record) move(ctx context.Context, w *written, e *alf.Event) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.class[e.Key] = to; e.Kind == alf.KindRemoved {
-		delete(r.class, e.Key)
+	if at.newest < e.ID {
+		delete(r.spots, e.Key)
 	}
 	return nil
 }
@@ -334,12 +419,20 @@ func (r *Record) copied(ctx context.Context, p *place, events []*alf.Event, drop
 	r.mu.Lock()
 	for _, e := range events {
 		was := r.pending[e.Key]
-		left := slices.DeleteFunc(was, func(x *alf.Event) bool { return x.ID <= e.ID })
-		r.waiting -= len(was) - len(left)
+		left := slices.DeleteFunc(was, func(x *alf.Event) bool {
+			if x.ID <= e.ID {
+				r.waiting--
+				r.weight -= sizeOf(x)
+			}
+			return x.ID <= e.ID
+		})
 		if len(left) == 0 {
 			delete(r.pending, e.Key)
 		} else {
 			r.pending[e.Key] = left
+		}
+		if at, ok := r.spots[e.Key]; ok && e.Kind != alf.KindRemoved {
+			r.spots[e.Key] = spot{at.class, max(at.newest, e.ID)}
 		}
 	}
 	p.Done += alf.ID(dropped) + alf.ID(len(events))
@@ -409,22 +502,22 @@ func (r *Record) readHead(ctx context.Context, class, subject string, data []byt
 	}
 	e, drop := events[0], ""
 	r.mu.Lock()
-	was, in := r.heads[e.Key], r.class[e.Key]
+	was := r.spots[e.Key]
 	switch {
-	case was == nil || was.ID < e.ID:
-		r.heads[e.Key], r.class[e.Key] = e, class
-		if was != nil && in != class {
-			drop = in
+	case was.newest < e.ID:
+		r.heads[e.Key], r.spots[e.Key] = e, spot{class, e.ID}
+		if was.newest > 0 && was.class != class {
+			drop = was.class
 		}
-	case in != class:
+	case was.class != class:
 		drop = class
 	}
-	newest := r.heads[e.Key].ID
+	newest := r.spots[e.Key].newest
 	r.mu.Unlock()
 	if drop == "" {
 		return nil
 	}
-	return r.purge(ctx, drop, e.Key, newest)
+	return r.purge(ctx, drop, e.Key, newest+1)
 }
 
 // Last implements state.Reader.
@@ -432,26 +525,27 @@ func (r *Record) Last(ctx context.Context, key alf.Key, n int) ([]*alf.Event, er
 	if n <= 0 {
 		return nil, nil
 	}
-	r.mu.Lock()
-	waiting := slices.Clone(r.pending[key])
-	name, known := r.class[key]
-	isThere := r.heads[key] != nil
-	r.mu.Unlock()
-	if !isThere {
-		return nil, nil
-	}
-	var all []*alf.Event
-	for _, c := range classes {
-		if known && c.name != name {
-			continue
+	for {
+		r.mu.Lock()
+		waiting, at, isThere := slices.Clone(r.pending[key]), r.spots[key], r.heads[key] != nil
+		r.mu.Unlock()
+		if !isThere {
+			return nil, nil
 		}
-		events, err := r.history(ctx, c.name, key)
-		if err != nil {
-			return nil, fmt.Errorf("read the history of %q: %w", key, err)
+		var all []*alf.Event
+		if at.class != "" {
+			var err error
+			if all, err = r.history(ctx, at.class, key); err != nil {
+				return nil, fmt.Errorf("read the history of %q: %w", key, err)
+			}
 		}
-		all = append(all, events...)
+		r.mu.Lock()
+		moved := r.spots[key].class != at.class
+		r.mu.Unlock()
+		if !moved {
+			return newestResults(append(all, waiting...), min(n, r.o.History)), nil
+		}
 	}
-	return newestResults(append(all, waiting...), min(n, r.o.History)), nil
 }
 
 // newestResults returns the last n results of events of one key, newest first,

@@ -35,6 +35,9 @@ func (r *Record) connect(ctx context.Context) error {
 	if err := newEnough(r.conn.ConnectedServerVersion()); err != nil {
 		return err
 	}
+	if r.room() < leastRoom {
+		return fmt.Errorf("NATS server takes messages of at most %d bytes; Alf needs max_payload to be %d or more", r.conn.MaxPayload(), leastRoom+envelope)
+	}
 	r.js, err = jetstream.New(r.conn, jetstream.WithPublishAsyncMaxPending(4096), jetstream.WithPublishAsyncTimeout(ackFor))
 	return err
 }

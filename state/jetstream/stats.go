@@ -13,13 +13,14 @@ type Stats struct {
 	AppendTime  time.Duration // that Append took, all together
 	Behind      int           // events that are in the feed and not yet in the histories
 	IndexErrors uint64        // times that the histories could not be written
+	Shortened   uint64        // events that were too large for the server, and of which a part was dropped
 	Restarts    uint64        // of the embedded server, which could not write any more
 	Broken      bool          // nothing can be written at the moment
 }
 
 type counters struct {
-	appends, events, bytes, indexErrors, restarts atomic.Uint64
-	time                                          atomic.Int64
+	appends, events, bytes, indexErrors, shortened, restarts atomic.Uint64
+	time                                                     atomic.Int64
 }
 
 func (c *counters) appended(events, bytes int, took time.Duration) {
@@ -38,6 +39,6 @@ func (r *Record) Stats() Stats {
 	return Stats{
 		Appends: c.appends.Load(), Events: c.events.Load(), Bytes: c.bytes.Load(),
 		AppendTime: time.Duration(c.time.Load()), Behind: behind, IndexErrors: c.indexErrors.Load(),
-		Restarts: c.restarts.Load(), Broken: r.broken() != nil,
+		Shortened: c.shortened.Load(), Restarts: c.restarts.Load(), Broken: r.broken() != nil,
 	}
 }
