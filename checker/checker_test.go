@@ -876,6 +876,72 @@ func TestRestart(t *testing.T) {
 	})
 }
 
+// TestRestartWithAllOverdue starts Alf when each of 100,000 services was due
+// while it was down: they run soon, evenly spread, and within the bounds.
+func TestRestartWithAllOverdue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const hosts, perHost = 10_000, 10
+		intervals := []time.Duration{5 * time.Minute, time.Hour, 24 * time.Hour}
+		record := memory.New(memory.Options{Feed: 1})
+		planned, ended := time.Now(), time.Now().Add(-time.Minute)
+		var all []*alf.Service
+		var known []*alf.Event
+		var down []*alf.Host
+		for i := range hosts {
+			h := host(fmt.Sprint("h", i))
+			down = append(down, h)
+			for n := range perHost {
+				s := service(h, fmt.Sprint("check ", n))
+				s.Interval = intervals[(i+n)%len(intervals)]
+				all = append(all, s)
+				known = append(known, &alf.Event{Key: s.Key, Time: ended, NextCheck: planned, Interval: s.Interval,
+					State:  alf.State{Status: alf.OK, Type: alf.Hard, Attempt: 1, MaxAttempts: 3, LastCheck: ended},
+					Result: &alf.Result{Start: ended, End: ended}})
+			}
+		}
+		if err := record.Append(t.Context(), known); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(8*time.Hour + 3*time.Second)
+		run := answering(func(context.Context, alf.Execution) (alf.Exit, error) {
+			time.Sleep(300 * time.Millisecond)
+			return alf.Exit{}, nil
+		})
+		c := checker.New(checker.Options{Runner: run, Record: record, Reader: record, MaxConcurrent: 150, MaxPerHost: 3}, alf.NewInventory(down, all))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		began := time.Now()
+		go func() { done <- c.Run(ctx) }()
+		time.Sleep(5*time.Minute + time.Second)
+		synctest.Wait()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		perTenSeconds := make([]int, 31)
+		for _, at := range run.starts {
+			perTenSeconds[at.Sub(began)/(10*time.Second)]++
+		}
+		for i, n := range perTenSeconds[:30] {
+			if want := len(all) / 30; n < want*8/10 || n > want*12/10 {
+				t.Errorf("%d checks started in the ten seconds from %ds on, want about %d", n, 10*i, want)
+			}
+		}
+		if n := len(run.starts); n < len(all) {
+			t.Errorf("%d of %d ran within five minutes", n, len(all))
+		}
+		most := 0
+		for where, n := range run.most {
+			if where != "all" {
+				most = max(most, n)
+			}
+		}
+		if run.most["all"] > 150 || most > 3 {
+			t.Errorf("%d ran at a time, and %d on one host; the bounds are 150 and 3", run.most["all"], most)
+		}
+	})
+}
+
 // TestClockWasSet starts Alf with what it knows being of a time that is to come,
 // or long past: checks run when they are due now, and results count in the order
 // in which they came.

@@ -28,7 +28,8 @@ func TestDueDoesNotDependOnTheClock(t *testing.T) {
 	soft := alf.State{Type: alf.Soft, Status: alf.Critical, Attempt: 1, LastCheck: time.Now()}
 	hard := alf.State{Type: alf.Hard, Status: alf.OK, Attempt: 1, LastCheck: time.Now()}
 	for name, st := range map[string]alf.State{"SOFT": soft, "HARD": hard, "PENDING": {}} {
-		f("the first due time when "+name, firstDue(s, st, time.Now()))
+		f("the first due time when "+name, firstDue(s, st, time.Time{}, time.Now()))
+		f("the due time after a restart when "+name, firstDue(s, st, time.Now().Add(-time.Hour), time.Now()))
 		for runner, exit := range map[string]runs{"silent": func() alf.Exit { return alf.Exit{} }, "exact": func() alf.Exit { return alf.Exit{Start: time.Now(), End: time.Now()} }} {
 			r, err := Run(t.Context(), exit, s, time.Now())
 			if err != nil {

@@ -152,12 +152,12 @@ func (l *loop) restore(ctx context.Context) error {
 	now := time.Now()
 	l.recordStart(heads, now)
 	for _, s := range l.inventory.Services() {
-		it := l.add(s)
+		it, planned := l.add(s), time.Time{}
 		if e := heads[s.Key]; e != nil {
-			it.state, it.result = e.State, e.Result
+			it.state, it.result, planned = e.State, e.Result, e.NextCheck
 			delete(heads, s.Key)
 		}
-		l.agenda.set(it, firstDue(s, it.state, now))
+		l.agenda.set(it, firstDue(s, it.state, planned, now))
 	}
 	for key, e := range heads {
 		l.record(&alf.Event{Time: now, Key: key, Kind: alf.KindRemoved, State: e.State, Result: e.Result})
@@ -451,7 +451,7 @@ func (l *loop) reload(r reload) Diff {
 		case it == nil:
 			d.Added++
 			it = l.add(s)
-			l.agenda.set(it, firstDue(s, it.state, now))
+			l.agenda.set(it, firstDue(s, it.state, time.Time{}, now))
 		case r.kept[i]:
 			d.Kept++
 			it.service = s
@@ -483,7 +483,7 @@ func (l *loop) change(it *item, s *alf.Service, now time.Time) {
 	it.service = s
 	timing := func(s *alf.Service) [3]any { return [3]any{s.Interval, s.Retry, s.Scheduled()} }
 	if !it.busy && timing(old) != timing(s) {
-		l.agenda.set(it, firstDue(s, it.state, now))
+		l.agenda.set(it, firstDue(s, it.state, time.Time{}, now))
 	}
 }
 
@@ -492,7 +492,7 @@ func (l *loop) replace(it *item, s *alf.Service, now time.Time) {
 	it.gone = true
 	next := l.add(s)
 	next.state, next.result = it.state, it.result
-	l.agenda.set(next, firstDue(s, next.state, now))
+	l.agenda.set(next, firstDue(s, next.state, time.Time{}, now))
 }
 
 func (l *loop) remove(it *item, now time.Time) {

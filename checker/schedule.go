@@ -28,8 +28,9 @@ func nextDue(s *alf.Service, st alf.State, end time.Time) time.Time {
 }
 
 // firstDue returns when s is due for the first time since Alf was started or
-// learnt of it.
-func firstDue(s *alf.Service, st alf.State, now time.Time) time.Time {
+// learnt of it. What was planned for a time that has passed meanwhile is made up
+// soon, in a slot of its own: after a night all are overdue at once.
+func firstDue(s *alf.Service, st alf.State, planned, now time.Time) time.Time {
 	switch {
 	case !s.Scheduled():
 		return time.Time{}
@@ -39,6 +40,8 @@ func firstDue(s *alf.Service, st alf.State, now time.Time) time.Time {
 		return grid(s.Key, min(s.Retry, firstWithin), now)
 	case s.Interval == 0:
 		return time.Time{}
+	case !planned.IsZero() && planned.Before(now):
+		return grid(s.Key, min(s.Interval, firstWithin), now)
 	}
 	return grid(s.Key, s.Interval, now)
 }
