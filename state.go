@@ -1,6 +1,9 @@
 package alf
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // StateType tells a problem that is still being retried from a settled one.
 type StateType uint8
@@ -54,6 +57,19 @@ const (
 	SwitchNotifications                    // nobody is told
 	SwitchFlapping                         // flapping is not looked for
 )
+
+var switches = [...]string{"checks", "passive results", "notifications", "flap detection"}
+
+// String returns the names of what is in s, joined by commas.
+func (s Switch) String() string {
+	var names []string
+	for i, name := range switches {
+		if s&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
 
 // Has reports whether all of o is in s.
 func (s Switch) Has(o Switch) bool { return s&o == o }
