@@ -52,10 +52,11 @@ const (
 	ChangeCancelled                      // a downtime was cancelled
 	ChangeComment                        // a comment was added or deleted
 	ChangeSwitch                         // something was switched off or on
+	ChangeOutput                         // another output, though nothing else is new (stalking_options)
 )
 
 var changes = [...]string{"status", "type", "hard", "stale", "fresh", "acknowledged", "unacknowledged", "flapping", "calm",
-	"downtime planned", "downtime", "downtime end", "downtime cancelled", "comment", "switch"}
+	"downtime planned", "downtime", "downtime end", "downtime cancelled", "comment", "switch", "output"}
 
 // Has reports whether all of o is in c.
 func (c Change) Has(o Change) bool { return c&o == o }

@@ -59,6 +59,9 @@ func Next(s *alf.Service, prev alf.State, r *alf.Result, around Around) (alf.Sta
 	if s.Volatile && next.Problem() {
 		change |= alf.ChangeHard
 	}
+	if change == 0 && s.Stalking[next.Status&3] && next.Output != prev.Output {
+		change = alf.ChangeOutput
+	}
 	next, dropped := unacknowledged(next, change)
 	change |= dropped
 	flap, flapping := flap(s, next, around.Now)
@@ -80,6 +83,8 @@ func status(s *alf.Service, r *alf.Result, around Around) alf.Status {
 	switch {
 	case !s.Key.IsHost():
 		return r.Status
+	case r.Source == alf.Passive && r.Status <= alf.Unreachable:
+		return r.Status // who submits it says what the host is
 	case r.Status <= alf.Warning:
 		return alf.Up
 	case !around.reachable():
