@@ -42,6 +42,7 @@ func (a *API) table() map[string]methods {
 		v1 + "hosts":    {"GET": a.hosts},
 		v1 + "services": {"GET": a.services},
 		v1 + "problems": {"GET": a.problems},
+		v1 + "events":   {"GET": a.events},
 
 		host:                 {"GET": a.object},
 		host + "/recheck":    {"POST": a.recheck},

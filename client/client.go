@@ -91,6 +91,11 @@ func (c *Client) Problems(ctx context.Context, f wire.Filter) (*wire.Problems, e
 	return get[wire.Problems](ctx, c, "/api/v1/problems"+query(f))
 }
 
+// Events returns the part of the log that f takes in.
+func (c *Client) Events(ctx context.Context, f wire.LogFilter) (*wire.Events, error) {
+	return get[wire.Events](ctx, c, "/api/v1/events?"+f.Values().Encode())
+}
+
 // Recheck orders a check of a host or service to be run now. It does not wait
 // for its result.
 func (c *Client) Recheck(ctx context.Context, key alf.Key) error {

@@ -52,7 +52,7 @@ func serve(t *testing.T) (path string, orders <-chan alf.Command) {
 	}
 	log := slog.New(slog.DiscardHandler)
 	server := api.Server(api.New(api.Options{
-		View: v, Reader: record, Inventory: func() *alf.Inventory { return inventory },
+		View: v, Reader: record, Past: record, Inventory: func() *alf.Inventory { return inventory },
 		Submit:  func(_ context.Context, c alf.Command) (alf.ID, error) { taken <- c; return 0, nil },
 		Reload:  func(context.Context, string) error { return errors.New("alf.toml:3: no such key") },
 		Levels:  &levels{},
