@@ -44,6 +44,8 @@ func (a *API) table() map[string]methods {
 		v1 + "problems": {"GET": a.problems},
 		v1 + "events":   {"GET": a.events},
 
+		v1 + "availability": {"GET": a.availability},
+
 		host:                 {"GET": a.object},
 		host + "/recheck":    {"POST": a.recheck},
 		service:              {"GET": a.object},

@@ -96,6 +96,11 @@ func (c *Client) Events(ctx context.Context, f wire.LogFilter) (*wire.Events, er
 	return get[wire.Events](ctx, c, "/api/v1/events?"+f.Values().Encode())
 }
 
+// Availability returns how long what f names was in which state.
+func (c *Client) Availability(ctx context.Context, f wire.AvailabilityFilter) (*wire.Availability, error) {
+	return get[wire.Availability](ctx, c, "/api/v1/availability?"+f.Values().Encode())
+}
+
 // Recheck orders a check of a host or service to be run now. It does not wait
 // for its result.
 func (c *Client) Recheck(ctx context.Context, key alf.Key) error {

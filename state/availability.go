@@ -72,6 +72,7 @@ type Period struct {
 type Tally struct {
 	Period
 	sum    Availability
+	last   alf.ID    // of the newest entry
 	at     time.Time // all before is added up
 	known  bool
 	status alf.Status // from at on, if known
@@ -83,8 +84,13 @@ func NewTally(p Period) *Tally { return &Tally{Period: p} }
 // Add takes the next entry about the key, or its newest event as the last one.
 // The first one should be what the log has At the beginning of the period. An
 // entry tells since when its state is what it is, which fills in for older ones
-// that the log does not have any more.
+// that the log does not have any more. What is no newer than the last one is left
+// out.
 func (t *Tally) Add(e *alf.Event) {
+	if e.ID != 0 && e.ID <= t.last {
+		return
+	}
+	t.last = e.ID
 	status, since, known := t.stateOf(e)
 	if known && !t.known && since.Before(e.Time) {
 		t.pass(since)
