@@ -119,7 +119,7 @@ func build(c *config.Config, record journal, logs *logs) (*house, error) {
 	h.metrics = sinks.NewPrometheus(version(), h.view.Heads)
 	h.measure()
 	pages := web.New(web.Options{
-		View: h.view, Reader: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
+		View: h.view, Reader: h.record, Past: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
 		Hints: h.hints(), History: c.Journal.History, Refresh: refresh, Version: version(),
 	})
 	h.api = api.New(api.Options{
