@@ -100,6 +100,24 @@ func (e *Event) Logged() bool {
 	return e.Kind != KindResult || e.Change != 0 || e.State.Type == Soft && !e.State.Pending()
 }
 
+// The first words of what Alf says of itself when it starts and stops. Between a
+// stop, or else the State.LastCheck of a start, and that start it did not run.
+const (
+	Started = "started" // and its version
+	Stopped = "stopped"
+)
+
+// Starts reports whether e says that Alf started.
+func (e *Event) Starts() bool { return e.says(Started) }
+
+// Stops reports whether e says that Alf stopped.
+func (e *Event) Stops() bool { return e.says(Stopped) }
+
+func (e *Event) says(what string) bool {
+	first, _, _ := strings.Cut(e.Text, " ")
+	return e.Kind == KindDaemon && first == what
+}
+
 // Entry returns e as it stands in the log: without the result.
 func (e *Event) Entry() *Event {
 	entry := *e

@@ -176,7 +176,7 @@ func (l *loop) restore(ctx context.Context) error {
 // recordStart notes in the log that Alf started, and when it last had a result
 // before that: after a kill nobody noted the end.
 func (l *loop) recordStart(heads map[alf.Key]*alf.Event, now time.Time) {
-	e := &alf.Event{Time: now, Kind: alf.KindDaemon, Text: strings.TrimSpace("started " + l.o.Version)}
+	e := &alf.Event{Time: now, Kind: alf.KindDaemon, Text: strings.TrimSpace(alf.Started + " " + l.o.Version)}
 	for _, head := range heads {
 		if head.Time.After(e.State.LastCheck) {
 			e.State.LastCheck = head.Time
@@ -532,7 +532,7 @@ func (l *loop) drain() {
 		}
 	}
 	l.next = time.Time{}
-	l.record(&alf.Event{Time: time.Now(), Kind: alf.KindDaemon, Text: "stopped"})
+	l.record(&alf.Event{Time: time.Now(), Kind: alf.KindDaemon, Text: alf.Stopped})
 	l.flush(context.Background())
 	for _, w := range l.replies {
 		w.reply <- answer{err: ErrStopped}

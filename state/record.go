@@ -50,6 +50,8 @@ type Scope struct {
 	Key alf.Key
 	// On takes in the services on the host Key.Host, too; Key.Service is empty.
 	On bool
+	// Self takes in only what is about Alf itself; Key is empty.
+	Self bool
 }
 
 // Takes reports whether the entries of key are wanted.

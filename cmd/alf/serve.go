@@ -119,11 +119,11 @@ func build(c *config.Config, record journal, logs *logs) (*house, error) {
 	h.metrics = sinks.NewPrometheus(version(), h.view.Heads)
 	h.measure()
 	pages := web.New(web.Options{
-		View: h.view, Reader: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
+		View: h.view, Reader: h.record, Past: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
 		Hints: h.hints(), History: c.Journal.History, Refresh: refresh, Version: version(),
 	})
 	h.api = api.New(api.Options{
-		View: h.view, Reader: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
+		View: h.view, Reader: h.record, Past: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
 		Submit: h.checker.Submit, Reload: h.reload, Ready: h.checker.Ready,
 		Metrics: h.metrics, Pages: pages, Levels: h.logs, AllowedHosts: c.Web.AllowedHosts,
 		History: c.Journal.History, Version: version(), Started: time.Now(),

@@ -63,6 +63,7 @@ func logHoldsChanges(t *testing.T, r Record) {
 		{"the host", state.Scope{Key: host}, []string{"5"}},
 		{"a service", state.Scope{Key: web}, []string{"1", "3", "recheck", "gone"}},
 		{"another", state.Scope{Key: db}, []string{"4"}},
+		{"Alf itself", state.Scope{Self: true}, []string{"started"}},
 		{"nobody", state.Scope{Key: alf.Key{Host: "web"}, On: true}, nil},
 	} {
 		if got := texts(t, r.Entries(t.Context(), c.scope, time.Time{}, time.Time{})); !slices.Equal(got, c.want) {
