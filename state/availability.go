@@ -153,17 +153,3 @@ func (t *Tally) gap(from, until time.Time) time.Duration {
 	}
 	return sum
 }
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
