@@ -22,7 +22,8 @@ type core struct {
 	main    map[string]string
 	runs    []*run
 	dir     string
-	epoch   time.Time // second 0
+	epoch   time.Time       // second 0
+	sent    map[string]*run // whose command it was
 }
 
 // run is a scenario being recorded.
@@ -32,7 +33,7 @@ type run struct {
 	entries   []entry
 	states    map[string]entry // the last one of each key
 	downtimes []int            // their ids in Nagios, in order
-	accepted  []string         // commands that Nagios has logged
+	accepted  []int            // when Nagios took a command
 }
 
 // Commands are given a quarter into a second, when Nagios has done what was due.
@@ -72,9 +73,15 @@ func (c *core) record(ctx context.Context) (err error) {
 		<-ended
 	}
 	if err != nil {
-		return fmt.Errorf("%w\n%s", err, said.String())
+		return fmt.Errorf("%w\n%s", err, tail(said.String(), 5))
 	}
 	return nil
+}
+
+// tail returns the last n lines of text.
+func tail(text string, n int) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
 // wait sleeps until t.
@@ -128,10 +135,6 @@ func (c *core) follow(ctx context.Context, ended <-chan error) error {
 
 // answer sets what the plugin of key answers from now on.
 func (c *core) answer(r *run, key string, code int) error {
-	if !strings.Contains(key, "!") {
-		key += "!"
-		code *= 2 // of a host, 1 would be UP
-	}
 	path := filepath.Join(c.dir, "answers", r.global(key))
 	if err := os.WriteFile(path+".new", fmt.Appendln(nil, code), 0o644); err != nil {
 		return err
@@ -157,6 +160,7 @@ func (c *core) step(now int) error {
 			if err != nil {
 				return err
 			}
+			c.sent[text] = r
 			lines = append(lines, fmt.Sprintf("[%d] %s\n", c.epoch.Unix()+int64(s.at), text))
 		}
 	}
@@ -212,10 +216,10 @@ func (r *run) command(s step, epoch time.Time) (string, error) {
 func (c *core) check() error {
 	var errs []error
 	for _, r := range c.runs {
-		var want []string
+		var want []int
 		for _, s := range r.Steps {
 			if s.what != "answer" {
-				want = append(want, fmt.Sprint(s.at))
+				want = append(want, s.at)
 			}
 		}
 		if !slices.Equal(r.accepted, want) {

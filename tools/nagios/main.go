@@ -13,6 +13,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -59,10 +60,10 @@ func record(ctx context.Context, program, out, only string, keep bool) error {
 		wg.Go(func() { errs[i] = c.record(ctx) })
 	}
 	wg.Wait()
-	for i, c := range cores {
-		if errs[i] != nil {
-			return errs[i]
-		}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for _, c := range cores {
 		for _, r := range c.runs {
 			if err := write(filepath.Join(out, r.Name+".json"), r.vector(c.main)); err != nil {
 				return err
@@ -95,7 +96,7 @@ func group(all []*scenario, match *regexp.Regexp) []*core {
 		main := s.main()
 		id := fmt.Sprint(main)
 		if byMain[id] == nil {
-			byMain[id] = &core{main: main}
+			byMain[id] = &core{main: main, sent: map[string]*run{}}
 			cores = append(cores, byMain[id])
 		}
 		byMain[id].runs = append(byMain[id].runs, &run{scenario: s})

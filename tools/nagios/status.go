@@ -65,6 +65,9 @@ var (
 
 func (w *watch) state(at int, f map[string]string) {
 	r, key := w.find(f["host_name"], f["service_description"])
+	if r == nil {
+		return
+	}
 	names := serviceStates
 	if f["service_description"] == "" {
 		names = hostStates

@@ -121,7 +121,9 @@ func (w *watch) log(line string) {
 	fields := strings.Split(rest, ";")
 	switch {
 	case kind == "EXTERNAL COMMAND":
-		w.accepted(at, fields)
+		if r := w.core.sent[strings.TrimSuffix(rest, ";")]; r != nil {
+			r.accepted = append(r.accepted, at)
+		}
 	case kind == "Error" && strings.HasPrefix(rest, "External command failed"):
 		w.refused(at, rest)
 	case kind == "Warning" && strings.Contains(rest, " are stale by "):
@@ -147,17 +149,6 @@ func (w *watch) object(at int, kind string, fields []string) {
 		e.Attempt, _ = strconv.Atoi(fields[2])
 	}
 	r.note(e)
-}
-
-// accepted notes that Nagios has read a command.
-func (w *watch) accepted(at int, fields []string) {
-	for _, f := range fields {
-		name, _, _ := strings.Cut(f, ".")
-		if r := w.byName[name]; r != nil {
-			r.accepted = append(r.accepted, strconv.Itoa(at))
-			return
-		}
-	}
 }
 
 // refused notes that Nagios has not obeyed a command.
@@ -188,9 +179,6 @@ func (w *watch) check(line string) {
 	host, service, _ := strings.Cut(fields[0], "!")
 	r, key := w.find(host, service)
 	code, _ := strconv.Atoi(fields[1])
-	if service == "" {
-		code /= 2
-	}
 	r.note(entry{At: w.second(fields[2]), What: "check", Key: key, Code: &code})
 }
 
