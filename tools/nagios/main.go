@@ -21,6 +21,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"syscall"
 )
@@ -52,25 +53,50 @@ func record(ctx context.Context, program, out, only string, keep bool) error {
 	if err != nil {
 		return err
 	}
-	cores := group(all, match)
+	all = slices.DeleteFunc(all, func(s *scenario) bool { return !match.MatchString(s.Name) })
+	var failed []error
+	for range rounds {
+		if all, failed, err = round(ctx, all, options{path, out, keep}); err != nil || all == nil {
+			return err
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// rounds is how often a scenario is recorded before it counts as failed.
+const rounds = 4
+
+type options struct {
+	program, out string
+	keep         bool
+}
+
+// round records scenarios. It returns those that must be recorded again, because
+// the machine was too busy for their seconds, and why.
+func round(ctx context.Context, all []*scenario, o options) (again []*scenario, why []error, err error) {
+	cores := group(all)
 	var wg sync.WaitGroup
 	errs := make([]error, len(cores))
 	for i, c := range cores {
-		c.program, c.keep = path, keep
+		c.program, c.keep = o.program, o.keep
 		wg.Go(func() { errs[i] = c.record(ctx) })
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
-		return err
+		return nil, nil, err
 	}
 	for _, c := range cores {
 		for _, r := range c.runs {
-			if err := write(filepath.Join(out, r.Name+".json"), r.vector(c.main)); err != nil {
-				return err
+			if err := r.check(); err != nil {
+				again, why = append(again, r.scenario), append(why, fmt.Errorf("scenario %s: %w", r.Name, err))
+				continue
+			}
+			if err := write(filepath.Join(o.out, r.Name+".json"), r.vector(c.main)); err != nil {
+				return nil, nil, err
 			}
 		}
 	}
-	return nil
+	return again, why, nil
 }
 
 // lookup finds program in PATH or where Debian has it.
@@ -86,13 +112,10 @@ func lookup(program string) (string, error) {
 }
 
 // group puts scenarios with the same settings together, for one Nagios each.
-func group(all []*scenario, match *regexp.Regexp) []*core {
+func group(all []*scenario) []*core {
 	var cores []*core
 	byMain := map[string]*core{}
 	for _, s := range all {
-		if !match.MatchString(s.Name) {
-			continue
-		}
 		main := s.main()
 		id := fmt.Sprint(main)
 		if byMain[id] == nil {
