@@ -59,9 +59,26 @@ type entry struct {
 	NoMore                             bool // notifications
 }
 
-// needs are the words for what a vector may need. Those that are true change
-// states, types or attempts, and Next does not know of them yet.
-var needs = map[string]bool{}
+// needs are the words for what a vector may need, beyond the results of services
+// that are judged on their own. Those that are true change states, types or
+// attempts, and Next does not know of them yet: their vectors are not replayed.
+// A need that is done becomes false.
+var needs = map[string]bool{
+	"acknowledgement": false, // who has seen it
+	"codes":           true,  // return codes beyond 3
+	"dependencies":    false, // masters, and when they are checked
+	"downtime":        false, // depths, begins and ends
+	"escalations":     false, // who is told
+	"flapping":        false, // history, percentages, begins and ends
+	"freshness":       true,  // results that are too old
+	"hosts":           true,  // a host's own states, and what they do to its services
+	"notifications":   false, // who is told, and why not
+	"periods":         false, // times of day
+	"restart":         true,  // what was kept
+	"schedule":        true,  // when active checks run, and what they answer
+	"stalking":        true,  // results as commands, with outputs of their own
+	"switches":        true,  // what commands switch on and off
+}
 
 // vectors reads all of them.
 func vectors(t *testing.T) []*vector {
@@ -109,6 +126,48 @@ func (v *vector) service(t *testing.T, key string) *alf.Service {
 	}
 	t.Fatalf("no object %q", key)
 	return nil
+}
+
+// TestVectorsAgree: the vectors are whole, and do not contradict themselves.
+func TestVectorsAgree(t *testing.T) {
+	for _, v := range vectors(t) {
+		for _, word := range v.Needs {
+			if _, known := needs[word]; !known {
+				t.Errorf("%s: nobody knows the need %q", v.Name, word)
+			}
+		}
+		at := 0
+		for _, e := range v.Story {
+			if e.At < at {
+				t.Errorf("%s: at %d after %d", v.Name, e.At, at)
+			}
+			at = e.At
+			if e.What == "state" {
+				v.agree(t, e)
+			}
+		}
+	}
+}
+
+// agree holds a state against what no state may be.
+func (v *vector) agree(t *testing.T, e entry) {
+	t.Helper()
+	ok := e.State == "OK" || e.State == "UP"
+	limit := v.service(t, e.Key).MaxAttempts
+	for what, wrong := range map[string]bool{
+		"attempt":     e.Attempt < 1 || e.Attempt > limit,
+		"type":        e.Type != "SOFT" && e.Type != "HARD",
+		"soft at max": e.Type == "SOFT" && !ok && e.Attempt >= limit,
+		"last hard":   e.Type == "HARD" && e.LastHard != e.State,
+		"percent":     e.Percent < 0 || e.Percent > 100,
+		"handled":     e.Acknowledged != "" && ok,
+		"pending":     e.Pending && (!ok || e.LastCheck != 0),
+		"times":       e.LastCheck > e.At || e.LastNotification > e.At || e.LastChange > e.At,
+	} {
+		if wrong {
+			t.Errorf("%s: at %d, %s: %s cannot be: %+v", v.Name, e.At, e.Key, what, e)
+		}
+	}
 }
 
 // TestVectors holds Next against the vectors that need no more than it knows.
