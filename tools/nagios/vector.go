@@ -76,6 +76,15 @@ func (r *run) note(e entry) {
 // vector returns what was recorded, in an order that does not depend on how long
 // Nagios took for it.
 func (r *run) vector(main map[string]string) vector {
+	var states, others []entry
+	for _, e := range r.entries {
+		if e.What == "state" {
+			states = append(states, e)
+		} else {
+			others = append(others, e)
+		}
+	}
+	r.entries = append(others, r.depths(states)...)
 	slices.SortStableFunc(r.entries, func(a, b entry) int {
 		rank := func(e entry) int { return slices.Index(kinds, e.What) }
 		c := cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(rank(a), rank(b)))

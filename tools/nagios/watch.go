@@ -88,17 +88,6 @@ func (w *watch) second(text string) int {
 	return int(time.Unix(int64(t), 0).Sub(w.core.epoch) / time.Second)
 }
 
-// turn is the second in which what Nagios says to have done at second at was due:
-// it does what is due up to a millisecond early, and nothing but that at the end
-// of a second.
-func (w *watch) turn(at int) int {
-	since := time.Since(w.core.epoch.Add(time.Duration(at+1) * time.Second))
-	if since >= 0 && since < 150*time.Millisecond {
-		return at + 1
-	}
-	return at
-}
-
 // objects are the lines of nagios.log that speak of one, and what they are here.
 var objects = map[string]string{
 	"SERVICE ALERT":          "alert",
@@ -189,7 +178,7 @@ func (w *watch) notification(line string) {
 	number, _ := strconv.Atoi(f[8])
 	_, contact, _ := strings.Cut(f[3], ".")
 	r.note(entry{
-		At: w.second(f[0]), What: "notification", Key: key, Contact: contact, Text: f[4],
+		At: w.turn(w.second(f[0])), What: "notification", Key: key, Contact: contact, Text: f[4],
 		State: f[5], Type: f[6], Attempt: attempt, Number: number, Escalated: f[9] == "1",
 	})
 }
