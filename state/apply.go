@@ -46,14 +46,14 @@ func Apply(s *alf.Service, prev alf.State, c alf.Command, around Around) (alf.St
 		if next.Off |= c.Switch; c.Verb == alf.SwitchOn {
 			next.Off &^= c.Switch
 		}
-		var calm alf.Change
-		if next.Off.Has(alf.SwitchFlapping) {
-			next.Flap, calm = flaps(s, next.Off, next.Flap)
-		}
 		if next.Off == prev.Off {
 			return prev, 0, nil
 		}
-		return next, alf.ChangeSwitch | calm, nil
+		var flapping alf.Change
+		if !prev.Pending() {
+			next.Flap, flapping = flaps(s, next.Off, next.Flap)
+		}
+		return next, alf.ChangeSwitch | flapping, nil
 	}
 	return prev, 0, fmt.Errorf("%q is no order about a state", c.Verb)
 }

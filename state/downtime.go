@@ -7,10 +7,10 @@ import (
 	"alf"
 )
 
-// flexible begins the flexible downtimes that have waited for a problem, if one
-// has become hard (RULES N22).
+// flexible begins the flexible downtimes that have waited for a problem, if
+// there is a new one, SOFT or HARD (RULES N22).
 func flexible(st alf.State, change alf.Change, now time.Time) (alf.State, alf.Change) {
-	if len(st.Downtimes) == 0 || !change.Has(alf.ChangeHard) || !st.Problem() {
+	if len(st.Downtimes) == 0 || !change.Has(alf.ChangeStatus) || st.Status == alf.OK {
 		return st, 0
 	}
 	return begin(st, now, func(d *alf.Downtime) bool { return d.Flexible() && d.Trigger == "" && open(d, now) })

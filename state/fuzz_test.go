@@ -90,7 +90,9 @@ func step(s *alf.Service, st alf.State, b byte, around state.Around) (alf.State,
 // hold checks what is always true of a state and of what led to it.
 func hold(t *testing.T, s *alf.Service, was, st alf.State, change alf.Change) {
 	t.Helper()
-	passive := s.Key.IsHost() // a submitted result of a host is hard at its first attempt
+	// A submitted result of a host, and a new problem behind one that is not UP, are
+	// hard at the first attempt.
+	first := st.Attempt == 1 || was.Problem()
 	switch {
 	case st.Pending():
 		if st.Status != alf.OK || st.Ack != nil || st.Problem() {
@@ -100,7 +102,7 @@ func hold(t *testing.T, s *alf.Service, was, st alf.State, change alf.Change) {
 		t.Fatalf("attempt %d of %d", st.Attempt, s.MaxAttempts)
 	case st.Status != alf.OK && st.Attempt == s.MaxAttempts && st.Type != alf.Hard:
 		t.Fatalf("SOFT with all attempts used up: %+v", st)
-	case st.Problem() && st.Attempt != s.MaxAttempts && !passive:
+	case st.Problem() && st.Attempt != s.MaxAttempts && !first:
 		t.Fatalf("HARD with attempts left: %+v", st)
 	case st.Status == alf.OK && (st.Type != alf.Hard || st.Attempt != 1 || st.Ack != nil):
 		t.Fatalf("OK: %+v", st)

@@ -49,7 +49,7 @@ func Next(s *alf.Service, prev alf.State, r *alf.Result, around Around) (alf.Sta
 		next.Type, next.Attempt, next.LastOK = alf.Hard, 1, r.End
 	case !s.Key.IsHost() && !around.hostUp():
 		// Retrying would tell nothing: the host is the problem (RULES R10).
-		next.Type, next.Attempt, next.HostProblem = alf.Hard, s.MaxAttempts, true
+		next.Type, next.Attempt, next.HostProblem = alf.Hard, behindHost(s, prev), true
 	case s.Key.IsHost() && r.Source == alf.Passive && !s.SoftPassive:
 		next.Type, next.Attempt = alf.Hard, 1 // RULES H4
 	default:
@@ -99,7 +99,7 @@ func problem(s *alf.Service, prev alf.State) (alf.StateType, int) {
 	switch {
 	case prev.Pending() || prev.Status == alf.OK:
 	case prev.Type == alf.Hard: // stays hard, whichever problem it is now
-		return alf.Hard, s.MaxAttempts
+		return alf.Hard, min(prev.Attempt, s.MaxAttempts)
 	default:
 		attempt = prev.Attempt + 1
 	}
@@ -107,6 +107,18 @@ func problem(s *alf.Service, prev alf.State) (alf.StateType, int) {
 		return alf.Hard, s.MaxAttempts
 	}
 	return alf.Soft, attempt
+}
+
+// behindHost returns the attempt of a problem behind a host that is not UP. As
+// Nagios has it, that of a problem which is new is 1, though it is HARD.
+func behindHost(s *alf.Service, prev alf.State) int {
+	switch {
+	case prev.Pending() || prev.Status == alf.OK:
+		return 1
+	case prev.Type == alf.Soft:
+		return s.MaxAttempts
+	}
+	return min(prev.Attempt, s.MaxAttempts)
 }
 
 // settle fills in the times and says what changed.

@@ -5,12 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"testing"
-	"time"
 
 	"alf"
-	"alf/state"
 )
 
 // vector is what a real Nagios Core believed and told in one scenario;
@@ -59,25 +56,12 @@ type entry struct {
 	NoMore                             bool // notifications
 }
 
-// needs are the words for what a vector may need, beyond the results of services
-// that are judged on their own. Those that are true change states, types or
-// attempts, and Next does not know of them yet: their vectors are not replayed.
-// A need that is done becomes false.
-var needs = map[string]bool{
-	"acknowledgement": false, // who has seen it
-	"codes":           true,  // return codes beyond 3
-	"dependencies":    false, // masters, and when they are checked
-	"downtime":        false, // depths, begins and ends
-	"escalations":     false, // who is told
-	"flapping":        false, // history, percentages, begins and ends
-	"freshness":       true,  // results that are too old
-	"hosts":           true,  // a host's own states, and what they do to its services
-	"notifications":   false, // who is told, and why not
-	"periods":         false, // times of day
-	"restart":         true,  // what was kept
-	"schedule":        true,  // when active checks run, and what they answer
-	"stalking":        true,  // results as commands, with outputs of their own
-	"switches":        true,  // what commands switch on and off
+// needs are the words for what a vector may need to be replayed. What people are
+// told is for the rules of notifications, and the rest of a story is replayed
+// without it.
+var needs = []string{
+	"acknowledgement", "codes", "dependencies", "downtime", "escalations", "flapping", "freshness", "hosts",
+	"notifications", "periods", "restart", "schedule", "stalking", "switches",
 }
 
 // vectors reads all of them.
@@ -108,31 +92,11 @@ func vectors(t *testing.T) []*vector {
 	return all
 }
 
-// service is what the directives of key say as far as Next reads it.
-func (v *vector) service(t *testing.T, key string) *alf.Service {
-	for _, o := range v.Objects {
-		if o.Key != key || o.Define != "host" && o.Define != "service" {
-			continue
-		}
-		k, err := alf.ParseKey(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		attempts, err := strconv.Atoi(o.With["max_check_attempts"])
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &alf.Service{Key: k, MaxAttempts: attempts, Volatile: o.With["is_volatile"] == "1"}
-	}
-	t.Fatalf("no object %q", key)
-	return nil
-}
-
 // TestVectorsAgree: the vectors are whole, and do not contradict themselves.
 func TestVectorsAgree(t *testing.T) {
 	for _, v := range vectors(t) {
 		for _, word := range v.Needs {
-			if _, known := needs[word]; !known {
+			if !slices.Contains(needs, word) {
 				t.Errorf("%s: nobody knows the need %q", v.Name, word)
 			}
 		}
@@ -153,7 +117,7 @@ func TestVectorsAgree(t *testing.T) {
 func (v *vector) agree(t *testing.T, e entry) {
 	t.Helper()
 	ok := e.State == "OK" || e.State == "UP"
-	limit := v.service(t, e.Key).MaxAttempts
+	limit := v.services(t)[e.Key].MaxAttempts
 	for what, wrong := range map[string]bool{
 		"attempt":     e.Attempt < 1 || e.Attempt > limit,
 		"type":        e.Type != "SOFT" && e.Type != "HARD",
@@ -167,49 +131,5 @@ func (v *vector) agree(t *testing.T, e entry) {
 		if wrong {
 			t.Errorf("%s: at %d, %s: %s cannot be: %+v", v.Name, e.At, e.Key, what, e)
 		}
-	}
-}
-
-// TestVectors holds Next against the vectors that need no more than it knows.
-func TestVectors(t *testing.T) {
-	for _, v := range vectors(t) {
-		t.Run(v.Name, func(t *testing.T) {
-			if i := slices.IndexFunc(v.Needs, func(word string) bool { return needs[word] }); i >= 0 {
-				t.Skipf("needs %s", v.Needs[i])
-			}
-			v.replay(t)
-		})
-	}
-}
-
-// replay hands the results to Next, and compares its state with Nagios' when each
-// second ends.
-func (v *vector) replay(t *testing.T) {
-	states := map[string]alf.State{}
-	for _, e := range v.Story {
-		switch e.What {
-		case "result":
-			now := epoch.Add(time.Duration(e.At) * time.Second)
-			next, _ := state.Next(v.service(t, e.Key), states[e.Key], &alf.Result{Status: e.Code, End: now}, state.Around{Now: now})
-			states[e.Key] = next
-		case "state":
-			v.compare(t, e, states[e.Key])
-		}
-	}
-}
-
-func (v *vector) compare(t *testing.T, want entry, got alf.State) {
-	t.Helper()
-	if got.Pending() || want.Pending {
-		if got.Pending() != want.Pending {
-			t.Errorf("at %d, %s: pending %v, want %v", want.At, want.Key, got.Pending(), want.Pending)
-		}
-		return
-	}
-	key := v.service(t, want.Key).Key
-	status, hard := key.StatusName(got.Status), key.StatusName(got.LastHard)
-	if status != want.State || got.Type.String() != want.Type || got.Attempt != want.Attempt || hard != want.LastHard {
-		t.Errorf("at %d, %s: %s/%v/%d, last hard %s; want %s/%s/%d, %s",
-			want.At, want.Key, status, got.Type, got.Attempt, hard, want.State, want.Type, want.Attempt, want.LastHard)
 	}
 }
