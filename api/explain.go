@@ -79,7 +79,7 @@ func (q *question) answer() wire.Explanation {
 	if !known {
 		x.State, x.StateType = "", ""
 		if len(q.log) > 0 {
-			x.Removed = &q.log[0].Time
+			x.Removed = utc(q.log[0].Time)
 		}
 	}
 	for _, g := range q.gaps {
