@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -20,33 +22,42 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
-	q := question{Query: a.query, key: keyOf(r), at: now, now: !query.Has("at")}
+	q := question{Query: a.query, key: keyOf(r), at: time.Now(), now: !query.Has("at")}
 	if !q.now {
-		if q.at, err = wire.ParseTime(query.Get("at"), now); err != nil {
+		if q.at, err = past(query.Get("at"), q.at); err != nil {
 			return wire.NewError(http.StatusBadRequest, "at: %v", err)
-		}
-		if q.at.After(now) {
-			return wire.NewError(http.StatusBadRequest, "at is in the future")
 		}
 	}
 	return untagged(w, r, func() (any, error) {
-		var missing error
-		if q.row, missing = a.rowOf(q.key); missing == nil {
-			q.configured = true
-		}
-		span := Span{Scope: state.Scope{Key: q.key}, Until: q.at.Add(1), Limit: shownChanges}
-		if q.log, err = q.Newest(r.Context(), span); err != nil {
-			return nil, err
-		}
-		if !q.configured && len(q.log) == 0 {
-			return nil, missing
-		}
-		if q.gaps, err = q.Gaps(r.Context()); err != nil {
+		if err := a.find(r.Context(), &q); err != nil {
 			return nil, err
 		}
 		return q.answer(), nil
 	})
+}
+
+// past reads a time that is not after now.
+func past(text string, now time.Time) (time.Time, error) {
+	t, err := wire.ParseTime(text, now)
+	if err == nil && t.After(now) {
+		err = fmt.Errorf("%s is in the future", text)
+	}
+	return t, err
+}
+
+// find fills in what is known of what q asks for.
+func (a *API) find(ctx context.Context, q *question) error {
+	row, missing := a.rowOf(q.key)
+	q.row, q.configured = row, missing == nil
+	var err error
+	if q.log, err = q.Newest(ctx, Span{Scope: state.Scope{Key: q.key}, Until: q.at.Add(1), Limit: shownChanges}); err != nil {
+		return err
+	}
+	if !q.configured && len(q.log) == 0 {
+		return missing
+	}
+	q.gaps, err = q.Gaps(ctx)
+	return err
 }
 
 // question is what is asked for, and what is known of it.
@@ -68,7 +79,7 @@ func (q *question) answer() wire.Explanation {
 	if !known {
 		x.State, x.StateType = "", ""
 		if len(q.log) > 0 {
-			x.Removed = &q.log[0].Time
+			x.Removed = utc(q.log[0].Time)
 		}
 	}
 	for _, g := range q.gaps {

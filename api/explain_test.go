@@ -68,28 +68,28 @@ func TestExplain(t *testing.T) {
 	f(1, "OK", "R1", `At 2026-03-01 12:01:00 UTC, load on web1 was OK, HARD, attempt 1 of 3.
 It came into that state at 2026-03-01 12:00:00 UTC.
 Why: its first result was OK (R1).
-The last result that judged it said: OK at 0`)
+When that was logged, the result said: OK at 0`)
 	f(2, "CRITICAL", "R2", `At 2026-03-01 12:02:00 UTC, load on web1 was CRITICAL, SOFT, attempt 1 of 3.
 It came into that state at 2026-03-01 12:02:00 UTC.
 Why: it had been OK, and a result that is not is tried again before it counts (R2).
-The last result that judged it said: CRITICAL at 2`)
+When that was logged, the result said: CRITICAL at 2`)
 	f(4, "CRITICAL", "R3", `At 2026-03-01 12:04:00 UTC, load on web1 was CRITICAL, SOFT, attempt 2 of 3.
 It came into that state at 2026-03-01 12:02:00 UTC.
 Why: attempt 2 of 3 was not OK either (R3).
-The last result that judged it said: CRITICAL at 3`)
+When that was logged, the result said: CRITICAL at 3`)
 	f(5, "CRITICAL", "R4", `At 2026-03-01 12:05:00 UTC, load on web1 was CRITICAL, HARD, attempt 3 of 3.
 It came into that state at 2026-03-01 12:02:00 UTC.
 It is HARD since 2026-03-01 12:05:00 UTC.
 Why: attempt 3 of 3 was not OK either (R4).
-The last result that judged it said: CRITICAL at 5`)
+When that was logged, the result said: CRITICAL at 5`)
 	f(7, "OK", "R7", `At 2026-03-01 12:07:00 UTC, load on web1 was OK, HARD, attempt 1 of 3.
 It came into that state at 2026-03-01 12:06:00 UTC.
 Why: a recovery: it had been CRITICAL, HARD (R7).
-The last result that judged it said: OK at 6`)
+When that was logged, the result said: OK at 6`)
 	f(9, "OK", "R7", `At 2026-03-01 12:09:00 UTC, load on web1 was OK, HARD, attempt 1 of 3.
 It came into that state at 2026-03-01 12:06:00 UTC.
 Why: a recovery: it had been CRITICAL, HARD (R7).
-The last result that judged it said: OK at 7
+When that was logged, the result said: OK at 7
 Nothing new is known since 2026-03-01 12:08:00 UTC, because of transport: no route
 What gives no answer judges nothing, so that the last known state stays (T1).`)
 }
@@ -177,6 +177,6 @@ func TestExplainMistakes(t *testing.T) {
 	f("web9", 404, `there is no host \"web9\"`)
 	f("web1/x", 404, `there is no service \"x\"`)
 	f("web1?at=yesterday", 400, `at: time \"yesterday\"`)
-	f("web1?at=2199-01-01T00:00:00Z", 400, "at is in the future")
+	f("web1?at=2199-01-01T00:00:00Z", 400, "is in the future")
 	f("web1?since=1h", 400, `parameter \"since\"`)
 }

@@ -128,8 +128,12 @@ func (s *story) cause(x *Explanation) {
 	case x.Why != "":
 		s.say("Why: %s.", x.Why)
 	}
-	if x.Output != "" {
+	switch {
+	case x.Output == "":
+	case x.Now:
 		s.say("The last result that judged it said: %s", x.Output)
+	default: // results that changed nothing are not in the log
+		s.say("When that was logged, the result said: %s", x.Output)
 	}
 	if x.Stale != nil {
 		s.say("Nothing new is known since %s, because of %s: %s", s.time(x.Stale.Since), x.Stale.Cause, x.Stale.Output)

@@ -20,6 +20,11 @@ func newExplain(o *options) *cobra.Command {
 		Long: `Say in which state a host or service is, or was at a time, since when, by which of
 Nagios' rules it came to be so, and what the log has from before.
 
+R1 is a first result; R2 a problem, SOFT at first; R3 the same, tried again; R4 the
+problem as it becomes HARD; R5 one HARD problem after another; R6 a soft recovery; R7 a
+recovery; R13 no check_interval; H1 a host that nothing checks; and T1 is Alf's own:
+what gives no answer judges nothing.
+
 ` + timeHelp,
 		Example: `  alf explain web1 load
   alf explain web1 load --at "2026-10-25 02:30"

@@ -102,8 +102,8 @@ func (o *options) showLog(cmd *cobra.Command, f wire.LogFilter, write func(io.Wr
 		if err != nil {
 			return err
 		}
-		if len(log.Events) == f.Limit && f.Limit != fewEntries {
-			fmt.Fprintf(cmd.ErrOrStderr(), "alf: only the newest %d are shown; --until shows what was before\n", f.Limit)
+		if len(log.Events) == mostEntries {
+			fmt.Fprintf(cmd.ErrOrStderr(), "alf: only the newest %d are shown; --until shows what was before\n", mostEntries)
 		}
 		return write(w, log.Events)
 	})

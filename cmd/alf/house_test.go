@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"alf/api/wire"
 	"alf/internal/sanitize/hostile"
 )
 
@@ -107,6 +108,11 @@ func TestHostileTables(t *testing.T) {
 	for _, c := range hostile.Outputs() {
 		var out bytes.Buffer
 		if err := writeTable(&out, "A\tB", [][]string{{c.Text, c.Text}}); err != nil {
+			t.Fatal(err)
+		}
+		text := wire.Text(c.Text)
+		x := wire.Explanation{Host: c.Text, State: "OK", Attempt: 1, Output: text, Changes: []wire.Event{{Kind: "result", Output: text, Author: text, Stale: &wire.Stale{Output: text}}}}
+		if err := errors.Join(writeExplanation(&out, &x, time.UTC), writeAudit(&out, x.Changes)); err != nil {
 			t.Fatal(err)
 		}
 		f := fields{w: &out}
