@@ -318,3 +318,28 @@ func TestPendingIsBoundedByBytes(t *testing.T) {
 		t.Errorf("%d bytes count as waiting", r.weight)
 	}
 }
+
+// TestLastOfLargeResults reads a history of which the server does not send all at
+// a time.
+func TestLastOfLargeResults(t *testing.T) {
+	dir := t.TempDir()
+	r := openBare(t, dir)
+	for n := range 4 {
+		e := event("a", n)
+		e.Result.LongOutput = strings.Repeat("x", 6<<20)
+		if err := r.Append(t.Context(), []*alf.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Close()
+	r = openBare(t, dir)
+	defer r.Close()
+	a := alf.Key{Host: "a"}
+	events, _, more, err := r.historyFrom(t.Context(), "2M", a, 1)
+	if err != nil || !more {
+		t.Fatalf("one request got all: %d events, %v", len(events), err)
+	}
+	if got := outputs(t, r, a); got != "[3 2 1]" {
+		t.Errorf("Last = %v", got)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -540,40 +541,59 @@ func newestResults(events []*alf.Event, n int) []*alf.Event {
 	return out
 }
 
-// history reads what one class keeps of a key's results, oldest first, in one
-// request.
+// historyBytes is how much one request of a history asks for: large results fill
+// no buffer on the way.
+const historyBytes = 8 << 20
+
+// history reads what one class keeps of a key's results, oldest first: in one
+// request, unless the server ends its answer early.
 func (r *Record) history(ctx context.Context, class string, key alf.Key) ([]*alf.Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var all []*alf.Event
+	for seq := uint64(1); ; {
+		events, last, more, err := r.historyFrom(ctx, class, key, seq)
+		all = append(all, events...)
+		if err != nil || !more || len(events) == 0 {
+			return all, err
+		}
+		seq = last + 1
+	}
+}
+
+// historyFrom makes one request, and returns the sequence number of the last
+// message and whether there are more.
+func (r *Record) historyFrom(ctx context.Context, class string, key alf.Key, seq uint64) (events []*alf.Event, last uint64, more bool, err error) {
 	request, err := json.Marshal(map[string]any{
-		"next_by_subj": keySubject(resultSubject, class, key), "seq": 1, "batch": r.o.History,
+		"next_by_subj": keySubject(resultSubject, class, key), "seq": seq, "batch": r.o.History, "max_bytes": historyBytes,
 	})
 	if err != nil {
-		return nil, err
+		return nil, 0, false, err
 	}
 	inbox := r.conn.NewInbox()
 	sub, err := r.conn.SubscribeSync(inbox)
 	if err != nil {
-		return nil, err
+		return nil, 0, false, err
 	}
 	defer sub.Unsubscribe()
 	if err := r.conn.PublishRequest("$JS.API.DIRECT.GET.ALF_RESULTS_"+class, inbox, request); err != nil {
-		return nil, err
+		return nil, 0, false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	var all []*alf.Event
 	for {
 		msg, err := sub.NextMsgWithContext(ctx)
 		if err != nil {
-			return nil, err
+			return nil, 0, false, err
 		}
 		if status := msg.Header.Get("Status"); status != "" {
-			return all, directError(status, msg)
+			left, _ := strconv.Atoi(msg.Header.Get("Nats-Num-Pending"))
+			return events, last, left > 0, directError(status, msg)
 		}
-		events, err := decodeBatch(msg.Data)
+		some, err := decodeBatch(msg.Data)
 		if err != nil {
-			return nil, err
+			return nil, 0, false, err
 		}
-		all = append(all, events...)
+		events = append(events, some...)
+		last, _ = strconv.ParseUint(msg.Header.Get("Nats-Sequence"), 10, 64)
 	}
 }
 
