@@ -290,6 +290,9 @@ func (d *decoder) fill(e *alf.Event) {
 	if d.byte() == 1 {
 		e.Result = new(alf.Result)
 		d.result(e.Result)
+		if e.State.Output == e.Result.Output { // as a rule: kept once
+			e.State.Output = e.Result.Output
+		}
 	}
 }
 

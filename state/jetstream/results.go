@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"time"
@@ -47,6 +48,10 @@ const indexer = " results"
 // tries again; the events wait in memory. It also starts an embedded server anew
 // that cannot write any more.
 func (r *Record) Run(ctx context.Context) error {
+	// Opening has read all that there is, and most of it is garbage by now. What
+	// the server holds in pools goes at the second time.
+	debug.FreeOSMemory()
+	debug.FreeOSMemory()
 	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
 		err := r.index(ctx)
 		if ctx.Err() != nil {
