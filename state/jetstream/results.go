@@ -124,6 +124,13 @@ func (r *Record) catchUp(ctx context.Context) error {
 			p.Done = min(p.Done, known[class])
 		}
 	}
+	if r.mended {
+		r.log.Warn("a block is damaged; what the feed has that is newer than what is left of a history is written again")
+		p.Done = 0
+	}
+	// What each key's history ends with has just been read, so that alone counts:
+	// behind a damage may stand newer events of others.
+	known = make(map[string]alf.ID)
 	p.mark, p.stored = p.Done, time.Now()
 	c := &cursor{done: p.Done}
 	for grown := (<-chan struct{})(nil); grown == nil && err == nil; {
