@@ -9,7 +9,7 @@ PREFIX  ?= /usr/local
 LDFLAGS  = -s -w -X main.release=$(VERSION)
 CHECK    = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: build demo test e2e lint fuzz bench kills check install clean need setup
+.PHONY: build demo test e2e lint fuzz bench kills vectors check install clean need setup
 
 build: need
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/alf ./cmd/alf
@@ -27,6 +27,7 @@ lint: need
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "gofmt: $$out"; exit 1; }
 	$(GO) vet ./...
 	$(CHECK) staticcheck ./...
+	cd tools && $(GO) vet ./... && $(GO) tool staticcheck ./...
 
 fuzz: need
 	@tools/fuzz $(or $(FUZZTIME),30s)
@@ -40,6 +41,9 @@ bench: setup
 
 kills: need
 	$(GO) test ./state/jetstream -run 'TestKill$$' -timeout 20m -args -kills 100
+
+vectors: need
+	cd tools && $(GO) run ./nagios
 
 check: lint test
 

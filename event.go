@@ -1,6 +1,7 @@
 package alf
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,9 +18,16 @@ const (
 	KindCommand             // a person or a script ordered something
 	KindTick                // time passed: something began, ended or became stale
 	KindRemoved             // the key left the configuration
+	KindDaemon              // Alf itself started, stopped or read its configuration; the Key is empty
 )
 
-var kinds = [...]string{"result", "command", "tick", "removed"}
+var kinds = [...]string{"result", "command", "tick", "removed", "daemon"}
+
+// ParseKind returns the kind of that name.
+func ParseKind(name string) (Kind, bool) {
+	i := slices.Index(kinds[:], name)
+	return Kind(max(i, 0)), i >= 0
+}
 
 // String returns the kind as the API writes it.
 func (k Kind) String() string { return kinds[k%Kind(len(kinds))] }
@@ -29,14 +37,26 @@ type Change uint16
 
 // What may change.
 const (
-	ChangeStatus Change = 1 << iota // another status
-	ChangeType                      // soft became hard, or hard soft
-	ChangeHard                      // another hard status: what people are told about
-	ChangeStale                     // nothing new is known any more, or for another cause
-	ChangeFresh                     // no longer stale
+	ChangeStatus      Change = 1 << iota // another status
+	ChangeType                           // soft became hard, or hard soft
+	ChangeHard                           // another hard status: what people are told about
+	ChangeStale                          // nothing new is known any more, or for another cause
+	ChangeFresh                          // no longer stale
+	ChangeAck                            // acknowledged
+	ChangeUnack                          // no longer acknowledged
+	ChangeFlapping                       // flapping
+	ChangeCalm                           // no longer flapping
+	ChangePlanned                        // a downtime was ordered
+	ChangeDowntime                       // a downtime began
+	ChangeDowntimeEnd                    // a downtime came to its end
+	ChangeCancelled                      // a downtime was cancelled
+	ChangeComment                        // a comment was added or deleted
+	ChangeSwitch                         // something was switched off or on
+	ChangeOutput                         // another output, though nothing else is new (stalking_options)
 )
 
-var changes = [...]string{"status", "type", "hard", "stale", "fresh"}
+var changes = [...]string{"status", "type", "hard", "stale", "fresh", "acknowledged", "unacknowledged", "flapping", "calm",
+	"downtime planned", "downtime", "downtime end", "downtime cancelled", "comment", "switch", "output"}
 
 // Has reports whether all of o is in c.
 func (c Change) Has(o Change) bool { return c&o == o }
@@ -68,4 +88,39 @@ type Event struct {
 
 	NextCheck time.Time     // when the key is due next, as known at the time; zero: not planned
 	Interval  time.Duration // check_interval of the key at the time
+
+	Author string // who ordered it; empty: nobody did
+	Text   string // what a command or Alf itself has to say, in one line
+}
+
+// Logged reports whether e belongs into the log, which is kept much longer than
+// results: it says more than that all is as it was. Every attempt of a problem
+// that is still being retried does, as in the log of Nagios.
+func (e *Event) Logged() bool {
+	return e.Kind != KindResult || e.Change != 0 || e.State.Type == Soft && !e.State.Pending()
+}
+
+// The first words of what Alf says of itself when it starts and stops. Between a
+// stop, or else the State.LastCheck of a start, and that start it did not run.
+const (
+	Started = "started" // and its version
+	Stopped = "stopped"
+)
+
+// Starts reports whether e says that Alf started.
+func (e *Event) Starts() bool { return e.says(Started) }
+
+// Stops reports whether e says that Alf stopped.
+func (e *Event) Stops() bool { return e.says(Stopped) }
+
+func (e *Event) says(what string) bool {
+	first, _, _ := strings.Cut(e.Text, " ")
+	return e.Kind == KindDaemon && first == what
+}
+
+// Entry returns e as it stands in the log: without the result.
+func (e *Event) Entry() *Event {
+	entry := *e
+	entry.Result = nil
+	return &entry
 }

@@ -8,6 +8,7 @@ type Host struct {
 	Alias      string
 	Address    string // name or IP address; default: Name
 	Hostgroups []string
+	Parents    []HostName       // what stands between it and Alf (RULES H2)
 	Vars       map[string]Value // its own, over its groups' and the defaults
 	NotesURL   string
 	SSH        SSH

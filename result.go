@@ -19,9 +19,10 @@ const (
 	CauseAuth                   // the host refused the login
 	CauseHostKey                // the host's key is unknown or has changed
 	CauseConfig                 // Alf itself could not start the check
+	CauseLate                   // Alf did not run it though it was due
 )
 
-var causes = [...]string{"plugin", "timeout", "transport", "auth", "hostkey", "config"}
+var causes = [...]string{"plugin", "timeout", "transport", "auth", "hostkey", "config", "late"}
 
 // String returns the cause as configuration, logs and the API write it.
 func (c Cause) String() string {

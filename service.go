@@ -31,6 +31,14 @@ type Service struct {
 	Retry       time.Duration // retry_interval, while the state is SOFT
 	MaxAttempts int           // max_check_attempts, at least 1
 	Volatile    bool          // is_volatile: every HARD problem is news (RULES R9)
+	Flapping    FlapDetection
+	Stalking    [4]bool // stalking_options, by status: another output is logged though nothing changed
+	// Freshness is the age at which the last result is too old to believe
+	// (freshness_threshold); 0: results do not age.
+	Freshness time.Duration
+	// SoftPassive keeps submitted results of a host soft until its attempts are
+	// used up (passive_host_checks_are_soft, RULES H4).
+	SoftPassive bool
 	Timeout     time.Duration // check_timeout
 
 	TimeoutStatus Status // what a timeout means (RULES T4)
@@ -45,6 +53,13 @@ type Service struct {
 	Metric   string // name of the command in metrics
 	NotesURL string
 	Where    Position
+}
+
+// FlapDetection says when a key counts as flapping (RULES 3).
+type FlapDetection struct {
+	Enabled   bool
+	Low, High float64 // percent of changes at which it ends and begins
+	Ignore    [4]bool // statuses that do not count (flap_detection_options names those that do)
 }
 
 // EnvVar is a variable of a check's environment.

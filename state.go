@@ -1,6 +1,9 @@
 package alf
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // StateType tells a problem that is still being retried from a settled one.
 type StateType uint8
@@ -34,8 +37,113 @@ type State struct {
 	LastHardChange time.Time // when a hard status last changed
 	LastOK         time.Time // end of the last result that was OK or UP
 
-	Stale Stale
+	Stale       Stale
+	HostProblem bool   // of a service: its host was not UP when it was last judged (RULES R10)
+	Off         Switch // what people have switched off
+
+	Flap      Flap
+	Ack       *Ack        // nil: not acknowledged
+	Downtimes []*Downtime // all that are planned or in effect, in the order of their entry
+	Comments  []*Comment  // oldest first
 }
+
+// Switch is a set of things that people can switch off for a key.
+type Switch uint8
+
+// The switches.
+const (
+	SwitchChecks        Switch = 1 << iota // it is not run by itself
+	SwitchPassive                          // submitted results are refused
+	SwitchNotifications                    // nobody is told
+	SwitchFlapping                         // flapping is not looked for
+)
+
+var switches = [...]string{"checks", "passive results", "notifications", "flap detection"}
+
+// String returns the names of what is in s, joined by commas.
+func (s Switch) String() string {
+	var names []string
+	for i, name := range switches {
+		if s&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// Has reports whether all of o is in s.
+func (s Switch) Has(o Switch) bool { return s&o == o }
+
+// Flap is what is known of how restless a key is (RULES 3).
+type Flap struct {
+	// History has the last 21 statuses that count, two bits each, the newest
+	// lowest. Before the first one all were OK.
+	History uint64
+	Percent float32   // of changes in History, the newer ones weighing more
+	On      bool      // it is flapping
+	Updated time.Time // when History last grew; only hosts need it
+}
+
+// Ack is the acknowledgement of a problem: somebody takes care of it. It is
+// immutable.
+type Ack struct {
+	ID      string // of the command
+	Author  string
+	Text    string
+	Time    time.Time
+	Sticky  bool      // it stays until the state is OK or UP; else until the status changes (RULES N21)
+	Expires time.Time // zero: never
+}
+
+// Downtime is a time in which problems are expected. It is immutable.
+type Downtime struct {
+	ID     string // of the command that ordered it, for all keys that it covers
+	Author string
+	Text   string
+	Time   time.Time // when it was ordered
+	Start  time.Time
+	End    time.Time
+	// Duration is for how long a flexible downtime lasts once a problem begins
+	// it between Start and End; 0: it is fixed, from Start to End.
+	Duration time.Duration
+	Trigger  string    // ID of the downtime that it begins with; then Start and End are its window
+	Began    time.Time // when it came into effect; zero: not yet
+}
+
+// Flexible reports whether a problem, or another downtime, begins d.
+func (d *Downtime) Flexible() bool { return d.Duration > 0 }
+
+// Until returns when d ends: for one that waits for a problem, when it ends in
+// vain.
+func (d *Downtime) Until() time.Time {
+	if d.Flexible() && !d.Began.IsZero() {
+		return d.Began.Add(d.Duration)
+	}
+	return d.End
+}
+
+// Comment is what somebody noted. It is immutable.
+type Comment struct {
+	ID     string
+	Author string
+	Text   string
+	Time   time.Time
+}
+
+// DowntimeDepth returns how many downtimes are in effect.
+func (s State) DowntimeDepth() int {
+	n := 0
+	for _, d := range s.Downtimes {
+		if !d.Began.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+// Handled reports whether a problem needs nobody's attention any more: it is
+// acknowledged or in downtime.
+func (s State) Handled() bool { return s.Ack != nil || s.DowntimeDepth() > 0 }
 
 // Stale says why and since when nothing new is known. The zero Stale: all is fresh.
 type Stale struct {

@@ -17,11 +17,12 @@ import (
 	"alf/state/view"
 )
 
-// Options are what an API reads from and hands orders to. View, Reader,
+// Options are what an API reads from and hands orders to. View, Reader, Past,
 // Inventory, Submit, Reload and Log must be set.
 type Options struct {
 	View      *view.View
 	Reader    state.Reader
+	Past      state.Log
 	Inventory func() *alf.Inventory
 
 	// Submit hands a command to the checker and returns the ID of the event
@@ -29,8 +30,9 @@ type Options struct {
 	// command is under way, it is carried out all the same, and the error is
 	// ctx's.
 	Submit func(context.Context, alf.Command) (alf.ID, error)
-	// Reload reads the configuration again. Its error is shown to the caller.
-	Reload func(context.Context) error
+	// Reload reads the configuration again, as author ordered. Its error is shown
+	// to the caller.
+	Reload func(ctx context.Context, author string) error
 	// Ready says why Alf is not ready; nil: it is. A nil Ready: always.
 	Ready func() error
 
@@ -66,7 +68,7 @@ func New(o Options) *API {
 	if o.Ready == nil {
 		o.Ready = func() error { return nil }
 	}
-	return &API{o: o, query: Query{View: o.View, Inventory: o.Inventory}, tags: tagger{started: o.Started}}
+	return &API{o: o, query: Query{View: o.View, Inventory: o.Inventory, Past: o.Past}, tags: tagger{started: o.Started}}
 }
 
 // Public returns the handler for TCP on loopback. It refuses whatever writes,

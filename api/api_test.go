@@ -48,8 +48,8 @@ func open(t testing.TB, inventory *alf.Inventory, events ...*alf.Event) *house {
 		t.Fatal(err)
 	}
 	h.options = api.Options{
-		View: h.view, Reader: h.record, Inventory: func() *alf.Inventory { return inventory },
-		Submit: h.submit, Reload: func(context.Context) error { return h.reloaded }, Ready: func() error { return h.ready },
+		View: h.view, Reader: h.record, Past: h.record, Inventory: func() *alf.Inventory { return inventory },
+		Submit: h.submit, Reload: func(context.Context, string) error { return h.reloaded }, Ready: func() error { return h.ready },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "alf_build_info 1\n") }),
 		Levels:  h, Version: "1.2.3", Started: epoch, Log: slog.New(slog.DiscardHandler),
 	}

@@ -28,7 +28,7 @@ func (a *API) ready(w http.ResponseWriter, _ *http.Request) error {
 
 func (a *API) reload(w http.ResponseWriter, r *http.Request) error {
 	name, _ := peer(r.Context())
-	if err := a.o.Reload(r.Context()); err != nil {
+	if err := a.o.Reload(r.Context(), author(r.Context(), "")); err != nil {
 		return wire.NewError(http.StatusInternalServerError, "the configuration stays as it was: %v", err)
 	}
 	a.o.Log.Info("reload ordered", "author", name)

@@ -46,15 +46,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, read func() (any, e
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	v, err := read()
-	if err != nil {
-		return err
-	}
-	if l, ok := v.(list); ok {
-		f.stream(w, l)
-		return nil
-	}
-	return f.write(w, http.StatusOK, f.media, v)
+	return f.answer(w, read)
 }
 
 // matches reports whether tag is among those of If-None-Match.

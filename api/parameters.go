@@ -43,7 +43,15 @@ func filter(r *http.Request, known, states []string) (wire.Filter, error) {
 
 // row returns the host or service that the path of r names.
 func (a *API) row(r *http.Request) (Row, error) {
-	key := alf.Key{Host: alf.HostName(r.PathValue("host")), Service: alf.ServiceName(r.PathValue("service"))}
+	return a.rowOf(keyOf(r))
+}
+
+// keyOf returns the key that the path of r names.
+func keyOf(r *http.Request) alf.Key {
+	return alf.Key{Host: alf.HostName(r.PathValue("host")), Service: alf.ServiceName(r.PathValue("service"))}
+}
+
+func (a *API) rowOf(key alf.Key) (Row, error) {
 	row, found := a.query.Row(key)
 	switch {
 	case found:

@@ -9,6 +9,7 @@ import (
 
 	"alf"
 	"alf/api/wire"
+	"alf/state"
 	"alf/state/view"
 )
 
@@ -17,6 +18,7 @@ import (
 type Query struct {
 	View      *view.View
 	Inventory func() *alf.Inventory
+	Past      state.Log
 }
 
 // Row is a host or a service with what is known of it.

@@ -85,6 +85,29 @@ func render(w http.ResponseWriter, r *http.Request, v any) error {
 	return f.write(w, http.StatusOK, f.media, v)
 }
 
+// answer answers with what read returns, a list or one of wire's structs.
+func (f format) answer(w http.ResponseWriter, read func() (any, error)) error {
+	v, err := read()
+	if err != nil {
+		return err
+	}
+	if l, ok := v.(list); ok {
+		f.stream(w, l)
+		return nil
+	}
+	return f.write(w, http.StatusOK, f.media, v)
+}
+
+// untagged is API.answer for what time alone may change.
+func untagged(w http.ResponseWriter, r *http.Request, read func() (any, error)) error {
+	w.Header().Add("Vary", "Accept")
+	f, err := negotiate(r)
+	if err != nil {
+		return err
+	}
+	return f.answer(w, read)
+}
+
 // refuse answers with the problem e, in JSON if r asks for nothing that can be
 // had.
 func refuse(w http.ResponseWriter, r *http.Request, e *wire.Error) {

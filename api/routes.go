@@ -42,6 +42,11 @@ func (a *API) table() map[string]methods {
 		v1 + "hosts":    {"GET": a.hosts},
 		v1 + "services": {"GET": a.services},
 		v1 + "problems": {"GET": a.problems},
+		v1 + "events":   {"GET": a.events},
+
+		v1 + "availability":             {"GET": a.availability},
+		v1 + "explain/{host}":           {"GET": a.explain},
+		v1 + "explain/{host}/{service}": {"GET": a.explain},
 
 		host:                 {"GET": a.object},
 		host + "/recheck":    {"POST": a.recheck},

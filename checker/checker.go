@@ -26,6 +26,7 @@ type Options struct {
 	Reader state.Reader // asked once, at the start, for what is known
 	Log    *slog.Logger // nil: discard
 
+	Version       string        // of Alf, for the log
 	MaxConcurrent int           // checks that run at a time; default 200
 	MaxPerHost    int           // checks that run on one host at a time; default 5
 	Drain         time.Duration // what running checks are given at the end; default 500 ms
@@ -84,6 +85,7 @@ type answer struct {
 
 type reload struct {
 	inventory *alf.Inventory
+	author    string
 	kept      []bool      // of its services: which are as they were
 	reply     chan<- Diff // room for one
 }
@@ -114,15 +116,15 @@ func (c *Checker) Submit(ctx context.Context, command alf.Command) (alf.ID, erro
 	return a.id, a.err
 }
 
-// Reload makes the loop go on with another inventory. Schedules and states of
-// what stays are kept. ctx should not end with the wish of a caller: once the
+// Reload makes the loop go on with another inventory, as author ordered, if
+// anybody did. Schedules and states of what stays are kept. ctx should not end with the wish of a caller: once the
 // loop has the inventory, it goes on with it. Reload must not be called before
 // Run. Calls may overlap.
-func (c *Checker) Reload(ctx context.Context, inventory *alf.Inventory) (Diff, error) {
+func (c *Checker) Reload(ctx context.Context, inventory *alf.Inventory, author string) (Diff, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	reply := make(chan Diff, 1)
-	d, err := ask(ctx, c, c.reloads, reload{inventory, same(c.inventory, inventory), reply}, reply)
+	d, err := ask(ctx, c, c.reloads, reload{inventory, author, same(c.inventory, inventory), reply}, reply)
 	if err != nil {
 		return Diff{}, fmt.Errorf("reload: %w", err)
 	}

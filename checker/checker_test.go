@@ -625,7 +625,7 @@ func TestReload(t *testing.T) {
 		again.Host, again.On = other, other
 		again.MaxAttempts = 5
 		comes.Host, comes.On = other, other
-		d, err := b.Reload(t.Context(), inventory(&again, comes))
+		d, err := b.Reload(t.Context(), inventory(&again, comes), "")
 		if err != nil || d != (checker.Diff{Added: 1, Removed: 1, Changed: 1}) {
 			t.Errorf("Reload = %v, %v", d, err)
 		}
@@ -648,7 +648,7 @@ func TestReload(t *testing.T) {
 		if b.head(goes.Key) != nil {
 			t.Error("what was removed ran again")
 		}
-		if d, _ := b.Reload(t.Context(), inventory(&again, comes)); d != (checker.Diff{Kept: 2}) {
+		if d, _ := b.Reload(t.Context(), inventory(&again, comes), ""); d != (checker.Diff{Kept: 2}) {
 			t.Errorf("the same again: %v", d)
 		}
 	})
@@ -670,7 +670,7 @@ func TestReloadWhileRunning(t *testing.T) {
 		}
 		moved := *moves
 		moved.On = host("web2")
-		if _, err := b.Reload(t.Context(), inventory(&moved)); err != nil {
+		if _, err := b.Reload(t.Context(), inventory(&moved), ""); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Minute)
@@ -808,8 +808,42 @@ func TestStop(t *testing.T) {
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("stopping took %v", took)
 		}
-		if b.head(quick.Key) == nil || b.head(slow.Key) != nil {
-			t.Errorf("heads %v and %v, want one of the quick one only", b.head(quick.Key), b.head(slow.Key))
+		if b.head(quick.Key).Result == nil || b.head(slow.Key).Result != nil {
+			t.Errorf("heads %v and %v, want a result of the quick one only", b.head(quick.Key), b.head(slow.Key))
+		}
+	})
+}
+
+// TestLogOfWhatWasDone: the log says when Alf ran and who did what.
+func TestLogOfWhatWasDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := service(host("web1"), "load")
+		b := start(t, checker.Options{Runner: says(2, "CRITICAL"), Version: "v1"}, s)
+		time.Sleep(10 * time.Minute)
+		if _, err := b.Submit(t.Context(), alf.Command{Verb: alf.Recheck, Key: s.Key, Author: "me"}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, err := b.Reload(t.Context(), inventory(s, service(s.Host, "disk")), "you"); err != nil {
+			t.Fatal(err)
+		}
+		b.stop()
+		var got []string
+		for e, err := range b.record.Entries(t.Context(), state.Scope{}, time.Time{}, time.Time{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, strings.TrimSpace(strings.Join([]string{e.Kind.String(), e.Change.String(), e.State.Type.String(), e.Author, e.Text}, " ")))
+		}
+		want := []string{
+			"daemon  SOFT  started v1",
+			"result status,type SOFT", "result  SOFT", "result type,hard HARD",
+			"command  HARD me recheck",
+			"daemon  SOFT you configuration: 1 added, 0 removed, 0 changed, 1 kept",
+			"daemon  SOFT  stopped",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the log = %q, want %q", got, want)
 		}
 	})
 }

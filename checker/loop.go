@@ -1,10 +1,10 @@
 package checker
 
 import (
-	"container/heap"
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"alf"
@@ -24,9 +24,10 @@ type item struct {
 	service *alf.Service
 	state   alf.State
 	result  *alf.Result // the last one
+	since   time.Time   // when Alf began to look at it
 
-	due     time.Time // when it is next due; zero: not by itself
-	index   int       // in the agenda; -1: not there
+	check   entry     // when it is next due by itself
+	alarm   entry     // when time will do something to it, at the latest
 	started time.Time // when it was due that is running or waiting now
 	busy    bool      // running, or waiting for its host
 	again   bool      // ordered while it was busy
@@ -51,8 +52,11 @@ type spotKey struct {
 // loop is the goroutine that owns the schedule and the states.
 type loop struct {
 	*Checker
-	items   map[alf.Key]*item
-	agenda  agenda
+	items map[alf.Key]*item
+	family
+	waiters map[string]map[*item]bool // by the ID of a downtime: who has one that begins with it
+	agenda  agenda                    // of checks
+	alarms  agenda                    // of what time does
 	places  map[spotKey]*place
 	stalled []*place
 	running int
@@ -85,9 +89,10 @@ func (c *Checker) Run(ctx context.Context) error {
 	defer cancel()
 	l := &loop{
 		Checker: c, cancel: cancel,
-		items:  make(map[alf.Key]*item),
-		places: make(map[spotKey]*place),
-		timer:  time.NewTimer(time.Hour),
+		items:   make(map[alf.Key]*item),
+		places:  make(map[spotKey]*place),
+		waiters: make(map[string]map[*item]bool),
+		timer:   time.NewTimer(time.Hour),
 	}
 	l.launch = func(it *item, j job) {
 		go func() {
@@ -104,6 +109,7 @@ func (c *Checker) Run(ctx context.Context) error {
 		return fmt.Errorf("read the known states: %w", err)
 	}
 	for ctx.Err() == nil {
+		l.ring()
 		l.begin()
 		l.flush(ctx)
 		l.timer.Reset(l.pause())
@@ -149,13 +155,16 @@ func (l *loop) restore(ctx context.Context) error {
 		heads[e.Key] = e
 	}
 	now := time.Now()
+	l.family = kin(l.inventory)
+	l.recordStart(heads, now)
 	for _, s := range l.inventory.Services() {
 		it, planned := l.add(s), time.Time{}
 		if e := heads[s.Key]; e != nil {
 			it.state, it.result, planned = e.State, e.Result, e.NextCheck
 			delete(heads, s.Key)
 		}
-		l.agenda.set(it, firstDue(s, it.state, planned, now))
+		l.plan(it, firstDue(s, it.state, planned, now))
+		l.watch(it, now)
 	}
 	for key, e := range heads {
 		l.record(&alf.Event{Time: now, Key: key, Kind: alf.KindRemoved, State: e.State, Result: e.Result})
@@ -164,10 +173,31 @@ func (l *loop) restore(ctx context.Context) error {
 	return nil
 }
 
+// recordStart notes in the log that Alf started, and when it last had a result
+// before that: after a kill nobody noted the end.
+func (l *loop) recordStart(heads map[alf.Key]*alf.Event, now time.Time) {
+	e := &alf.Event{Time: now, Kind: alf.KindDaemon, Text: strings.TrimSpace(alf.Started + " " + l.o.Version)}
+	for _, head := range heads {
+		if head.Time.After(e.State.LastCheck) {
+			e.State.LastCheck = head.Time
+		}
+	}
+	l.record(e)
+}
+
 func (l *loop) add(s *alf.Service) *item {
-	it := &item{service: s, index: -1}
+	it := &item{service: s, since: time.Now()}
+	it.check, it.alarm = entry{item: it, index: -1}, entry{item: it, index: -1}
 	l.items[s.Key] = it
 	return it
+}
+
+// plan has it checked at its due time, unless that was switched off.
+func (l *loop) plan(it *item, due time.Time) {
+	if it.state.Off.Has(alf.SwitchChecks) {
+		due = time.Time{}
+	}
+	l.agenda.set(&it.check, due)
 }
 
 func (l *loop) count() {
@@ -185,8 +215,11 @@ func (l *loop) count() {
 func (l *loop) pause() time.Duration {
 	const longest = time.Minute // a clock that is set back costs no more
 	pause := longest
-	if it := l.agenda.next(); it != nil && l.free() {
-		pause = min(pause, time.Until(it.due))
+	if e := l.agenda.next(); e != nil && l.free() {
+		pause = min(pause, time.Until(e.due))
+	}
+	if e := l.alarms.next(); e != nil && len(l.queue) < maxQueued {
+		pause = min(pause, time.Until(e.due))
 	}
 	if len(l.queue) > 0 {
 		pause = min(pause, time.Until(l.next))
@@ -209,12 +242,12 @@ func (l *loop) begin() {
 	}
 	now := time.Now()
 	for l.free() {
-		it := l.agenda.next()
-		if it == nil || it.due.After(now) {
+		e := l.agenda.take(now)
+		if e == nil {
 			return
 		}
-		heap.Pop(&l.agenda)
-		it.busy, it.started = true, it.due
+		it := e.item
+		it.busy, it.started = true, e.due
 		p := l.place(it)
 		if p.running >= l.o.MaxPerHost {
 			p.waiting = append(p.waiting, it)
@@ -268,41 +301,13 @@ func (l *loop) finish(f finished) {
 	now := time.Now()
 	l.stats.missed.Add(missed(it.service, it.started, now))
 	change := l.judge(it, f.result, now)
-	l.askHost(it, change, now)
-	due := nextDue(it.service, it.state, f.result.End)
+	l.plan(it, nextDue(it.service, it.state, f.result.End))
 	if it.again {
-		it.again, due = false, now
+		it.again = false
+		l.agenda.set(&it.check, now)
 	}
-	l.agenda.set(it, due)
 	l.recordResult(it, change, now)
-}
-
-// hostHorizon is how long the last check of a host answers for it, as Nagios'
-// cached_host_check_horizon does (RULES R11).
-const hostHorizon = 15 * time.Second
-
-// askHost has the host of a service checked at once, if the service's last
-// result says that what is known of the host is wrong: its link is lost, or it
-// answers though it was not UP. What the service knew before counts only after
-// the horizon.
-func (l *loop) askHost(it *item, change alf.Change, now time.Time) {
-	if it.service.Key.IsHost() || it.service.On == nil {
-		return
-	}
-	host := l.items[alf.Key{Host: it.service.On.Name}]
-	if host == nil || host.busy || host.service.Builtin != alf.CheckSSH {
-		return
-	}
-	if news := change&(alf.ChangeStale|alf.ChangeFresh) != 0; !news && now.Sub(host.asked) < hostHorizon {
-		return
-	}
-	st, cause := host.state, it.result.Cause
-	up := st.Status == alf.Up && !st.Pending() && st.Stale.IsZero()
-	link := cause == alf.CauseTransport || cause == alf.CauseAuth || cause == alf.CauseHostKey
-	if up && link || !up && cause.Judges() {
-		host.asked = now
-		l.agenda.set(host, now)
-	}
+	l.follow(it, change, now)
 }
 
 // leave frees the place of a check that ended, for the next that waits there.
@@ -340,7 +345,7 @@ func (l *loop) resume(p *place) {
 // judge makes r the newest thing known of it.
 func (l *loop) judge(it *item, r *alf.Result, now time.Time) alf.Change {
 	prev := it.state
-	next, change := state.Next(it.service, prev, r, state.Around{Now: now})
+	next, change := state.Next(it.service, prev, r, l.around(it, now))
 	it.state, it.result = next, r
 	if change != 0 || l.o.Log.Enabled(context.Background(), slog.LevelDebug) {
 		l.log(it, prev, change)
@@ -349,10 +354,15 @@ func (l *loop) judge(it *item, r *alf.Result, now time.Time) alf.Change {
 }
 
 func (l *loop) recordResult(it *item, change alf.Change, now time.Time) *alf.Event {
-	e := &alf.Event{Time: now, Key: it.service.Key, Kind: alf.KindResult, Change: change,
-		State: it.state, Result: it.result, NextCheck: it.due, Interval: it.service.Interval}
+	e := it.event(alf.KindResult, change, now)
 	l.record(e)
 	return e
+}
+
+// event returns what the record is told of it.
+func (it *item) event(kind alf.Kind, change alf.Change, now time.Time) *alf.Event {
+	return &alf.Event{Time: now, Key: it.service.Key, Kind: kind, Change: change,
+		State: it.state, Result: it.result, NextCheck: it.check.due, Interval: it.service.Interval}
 }
 
 // log tells people what changed, and whoever asks for it of each check.
@@ -371,53 +381,18 @@ func (l *loop) log(it *item, prev alf.State, change alf.Change) {
 		fallthrough
 	default:
 		attrs = append(attrs, slog.String("status", it.service.Key.StatusName(st.Status)), slog.String("type", st.Type.String()),
-			slog.Int("attempt", st.Attempt), slog.Duration("took", it.result.Duration()), slog.String("output", it.result.Output))
+			slog.Int("attempt", st.Attempt), slog.String("output", st.Output))
+		if it.result != nil {
+			attrs = append(attrs, slog.Duration("took", it.result.Duration()))
+		}
 	}
 	l.o.Log.LogAttrs(context.Background(), level, text, attrs...)
-}
-
-// obey carries out a command. The reply comes when what it wrote is durable.
-func (l *loop) obey(o order) {
-	it := l.items[o.command.Key]
-	if it == nil {
-		o.reply <- answer{err: fmt.Errorf("%q %w", o.command.Key, ErrUnknownKey)}
-		return
-	}
-	switch o.command.Verb {
-	case alf.Recheck:
-		o.reply <- answer{err: l.recheck(it)}
-	case alf.Submit:
-		if len(l.queue) >= maxQueued {
-			o.reply <- answer{err: fmt.Errorf("%q: %w", o.command.Key, ErrFull)}
-			return
-		}
-		conclude(o.result, it.service, o.output)
-		change := l.judge(it, o.result, o.command.Time)
-		if !it.busy {
-			l.agenda.set(it, nextDue(it.service, it.state, o.command.Time))
-		}
-		l.replies = append(l.replies, waiting{l.recordResult(it, change, o.command.Time), o.reply})
-	default:
-		o.reply <- answer{err: fmt.Errorf("%q: unknown verb %d", o.command.Key, o.command.Verb)}
-	}
-}
-
-func (l *loop) recheck(it *item) error {
-	switch {
-	case !it.service.Scheduled():
-		return fmt.Errorf("%q has nothing to run: its results are submitted", it.service.Key)
-	case it.busy:
-		it.again, it.ordered = true, true
-	default:
-		it.ordered = true
-		l.agenda.set(it, time.Now())
-	}
-	return nil
 }
 
 // reload goes over to another inventory.
 func (l *loop) reload(r reload) Diff {
 	now := time.Now()
+	l.family = kin(r.inventory)
 	var d Diff
 	for i, s := range r.inventory.Services() {
 		it := l.items[s.Key]
@@ -425,7 +400,8 @@ func (l *loop) reload(r reload) Diff {
 		case it == nil:
 			d.Added++
 			it = l.add(s)
-			l.agenda.set(it, firstDue(s, it.state, time.Time{}, now))
+			l.plan(it, firstDue(s, it.state, time.Time{}, now))
+			l.watch(it, now)
 		case r.kept[i]:
 			d.Kept++
 			it.service = s
@@ -441,6 +417,7 @@ func (l *loop) reload(r reload) Diff {
 		}
 	}
 	l.count()
+	l.record(&alf.Event{Time: now, Kind: alf.KindDaemon, Author: r.author, Text: "configuration: " + d.String()})
 	return d
 }
 
@@ -456,21 +433,24 @@ func (l *loop) change(it *item, s *alf.Service, now time.Time) {
 	it.service = s
 	timing := func(s *alf.Service) [3]any { return [3]any{s.Interval, s.Retry, s.Scheduled()} }
 	if !it.busy && timing(old) != timing(s) {
-		l.agenda.set(it, firstDue(s, it.state, time.Time{}, now))
+		l.plan(it, firstDue(s, it.state, time.Time{}, now))
 	}
 }
 
 // replace puts a new item in the place of a busy one, whose result is dropped.
 func (l *loop) replace(it *item, s *alf.Service, now time.Time) {
 	it.gone = true
+	l.alarms.set(&it.alarm, time.Time{})
 	next := l.add(s)
 	next.state, next.result = it.state, it.result
-	l.agenda.set(next, firstDue(s, next.state, time.Time{}, now))
+	l.watch(next, now)
+	l.plan(next, firstDue(s, next.state, time.Time{}, now))
 }
 
 func (l *loop) remove(it *item, now time.Time) {
 	it.gone = true
-	l.agenda.set(it, time.Time{})
+	l.agenda.set(&it.check, time.Time{})
+	l.alarms.set(&it.alarm, time.Time{})
 	delete(l.items, it.service.Key)
 	l.record(&alf.Event{Time: now, Key: it.service.Key, Kind: alf.KindRemoved, State: it.state, Result: it.result})
 }
@@ -552,6 +532,7 @@ func (l *loop) drain() {
 		}
 	}
 	l.next = time.Time{}
+	l.record(&alf.Event{Time: time.Now(), Kind: alf.KindDaemon, Text: alf.Stopped})
 	l.flush(context.Background())
 	for _, w := range l.replies {
 		w.reply <- answer{err: ErrStopped}

@@ -79,8 +79,15 @@ func missed(s *alf.Service, due, now time.Time) uint64 {
 	return uint64(now.Sub(due) / s.Interval)
 }
 
-// agenda is a heap of items by due time. Items without one are not in it.
-type agenda []*item
+// entry is a place in an agenda. An item has one in each.
+type entry struct {
+	item  *item
+	due   time.Time // zero: never
+	index int       // in the agenda; -1: not there
+}
+
+// agenda is a heap of entries by due time. Those without one are not in it.
+type agenda []*entry
 
 var _ heap.Interface = (*agenda)(nil)
 
@@ -94,39 +101,48 @@ func (a agenda) Swap(i, j int) {
 
 // Push implements heap.Interface.
 func (a *agenda) Push(x any) {
-	it := x.(*item)
-	it.index = len(*a)
-	*a = append(*a, it)
+	e := x.(*entry)
+	e.index = len(*a)
+	*a = append(*a, e)
 }
 
 // Pop implements heap.Interface.
 func (a *agenda) Pop() any {
 	last := len(*a) - 1
-	it := (*a)[last]
+	e := (*a)[last]
 	(*a)[last] = nil
 	*a = (*a)[:last]
-	it.index = -1
-	return it
+	e.index = -1
+	return e
 }
 
-// set puts it at its due time, or takes it out if it has none.
-func (a *agenda) set(it *item, due time.Time) {
-	it.due = due
+// set puts e at its due time, or takes it out if it has none.
+func (a *agenda) set(e *entry, due time.Time) {
+	e.due = due
 	switch {
-	case due.IsZero() && it.index >= 0:
-		heap.Remove(a, it.index)
+	case due.IsZero() && e.index >= 0:
+		heap.Remove(a, e.index)
 	case due.IsZero():
-	case it.index >= 0:
-		heap.Fix(a, it.index)
+	case e.index >= 0:
+		heap.Fix(a, e.index)
 	default:
-		heap.Push(a, it)
+		heap.Push(a, e)
 	}
 }
 
-// next returns the item that is due first, or nil.
-func (a agenda) next() *item {
+// next returns the entry that is due first, or nil.
+func (a agenda) next() *entry {
 	if len(a) == 0 {
 		return nil
 	}
 	return a[0]
+}
+
+// take returns the first entry and takes it out, if it is due; else nil. It keeps
+// its due time.
+func (a *agenda) take(now time.Time) *entry {
+	if e := a.next(); e == nil || e.due.After(now) {
+		return nil
+	}
+	return heap.Pop(a).(*entry)
 }

@@ -91,6 +91,22 @@ func (c *Client) Problems(ctx context.Context, f wire.Filter) (*wire.Problems, e
 	return get[wire.Problems](ctx, c, "/api/v1/problems"+query(f))
 }
 
+// Events returns the part of the log that f takes in.
+func (c *Client) Events(ctx context.Context, f wire.LogFilter) (*wire.Events, error) {
+	return get[wire.Events](ctx, c, "/api/v1/events?"+f.Values().Encode())
+}
+
+// Explain returns how the state of a host or service came to be what it is, or
+// was at that time; the zero time is now.
+func (c *Client) Explain(ctx context.Context, key alf.Key, at time.Time) (*wire.Explanation, error) {
+	return get[wire.Explanation](ctx, c, "/api/v1/"+wire.ExplainPath(key, at))
+}
+
+// Availability returns how long what f names was in which state.
+func (c *Client) Availability(ctx context.Context, f wire.AvailabilityFilter) (*wire.Availability, error) {
+	return get[wire.Availability](ctx, c, "/api/v1/availability?"+f.Values().Encode())
+}
+
 // Recheck orders a check of a host or service to be run now. It does not wait
 // for its result.
 func (c *Client) Recheck(ctx context.Context, key alf.Key) error {

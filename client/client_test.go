@@ -45,16 +45,16 @@ func serve(t *testing.T) (path string, orders <-chan alf.Command) {
 	service := &alf.Service{Key: odd, Host: host, Check: "odd", MaxAttempts: 3}
 	inventory := alf.NewInventory([]*alf.Host{host}, []*alf.Service{own, service})
 	record, v, taken := memory.New(memory.Options{}), view.New(), make(chan alf.Command, 1)
-	event := &alf.Event{Key: odd, Time: time.Unix(1, 0), Result: &alf.Result{Status: alf.Critical, Output: "broken"},
+	event := &alf.Event{Key: odd, Time: time.Unix(1, 0), Change: alf.ChangeStatus, Result: &alf.Result{Status: alf.Critical, Output: "broken"},
 		State: alf.State{Status: alf.Critical, Type: alf.Hard, Attempt: 3}}
 	if err := errors.Join(record.Append(t.Context(), []*alf.Event{event}), v.Load(t.Context(), record)); err != nil {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
 	server := api.Server(api.New(api.Options{
-		View: v, Reader: record, Inventory: func() *alf.Inventory { return inventory },
+		View: v, Reader: record, Past: record, Inventory: func() *alf.Inventory { return inventory },
 		Submit:  func(_ context.Context, c alf.Command) (alf.ID, error) { taken <- c; return 0, nil },
-		Reload:  func(context.Context) error { return errors.New("alf.toml:3: no such key") },
+		Reload:  func(context.Context, string) error { return errors.New("alf.toml:3: no such key") },
 		Levels:  &levels{},
 		Version: "1.2.3", Log: log,
 	}).Private(), log)
@@ -93,6 +93,18 @@ func TestReads(t *testing.T) {
 	}
 	if l, err := c.Results(ctx, odd, 1); err != nil || len(l.Results) != 1 {
 		t.Errorf("Results = %+v, %v", l, err)
+	}
+	if l, err := c.Events(ctx, wire.LogFilter{Host: "web1"}); err != nil || l.Total != 1 || l.Events[0].Service != string(odd.Service) {
+		t.Errorf("Events = %+v, %v", l, err)
+	}
+	if x, err := c.Explain(ctx, odd, time.Time{}); err != nil || x.State != "CRITICAL" || len(x.Sentences) == 0 {
+		t.Errorf("Explain = %+v, %v", x, err)
+	}
+	if x, err := c.Explain(ctx, odd, time.Unix(0, 0)); err != nil || x.State != "" {
+		t.Errorf("Explain, of before = %+v, %v", x, err)
+	}
+	if a, err := c.Availability(ctx, wire.AvailabilityFilter{Host: "web1", From: time.Unix(0, 0)}); err != nil || len(a.Services) != 1 {
+		t.Errorf("Availability = %+v, %v", a, err)
 	}
 	if l, err := c.Problems(ctx, wire.Filter{Soft: true}); err != nil || l.Total != 1 {
 		t.Errorf("Problems = %+v, %v", l, err)

@@ -30,6 +30,47 @@ alias = "a
 [host.web1]
 alias = "a\u0000b"
 `, `alf.toml:3: alias: contains a NUL byte`},
+	{"restless and old", `
+[defaults]
+low_flap_threshold = 101
+high_flap_threshold = "30"
+
+[host.web1]
+flap_detection_options = ["o", "w"]
+freshness_threshold = "0s"
+
+[check.disk]
+command = "check_disk"
+hosts = ["web1"]
+low_flap_threshold = 50.5
+high_flap_threshold = 20
+stalking_options = "all"
+`, `alf.toml:3: low_flap_threshold: 101 is not between 0 and 100 percent
+alf.toml:4: high_flap_threshold: want a number, got a string
+alf.toml:7: flap_detection_options: "w" is none of "up", "down", "unreachable", "o", "d", "u"; did you mean "o"?
+alf.toml:8: freshness_threshold: "0s" is less than 1s
+alf.toml:13: low_flap_threshold 50.5 is above high_flap_threshold 20
+alf.toml:15: stalking_options: want a list, got a string`},
+	{"parents", `
+[host.a]
+parents = ["b"]
+
+[host.b]
+parents = ["c", "c"]
+
+[host.c]
+parents = ["a"]
+
+[host.d]
+parents = ["d", "wep"]
+
+[host.web]
+parents = "a"
+`, `alf.toml:6: parent "c" is named twice
+alf.toml:9: parents go round in a circle: a behind b behind c behind a
+alf.toml:12: parents go round in a circle: d behind d
+alf.toml:12: there is no [host.wep]; did you mean "web"?
+alf.toml:15: parents: want a list, got a string`},
 	{"unknown table", `
 [damon]
 socket = "/tmp/alf.sock"

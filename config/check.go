@@ -29,6 +29,8 @@ type check struct {
 	metric   opt[string]
 	notesURL opt[template]
 	volatile opt[bool]
+	flaps    opt[statuses] // flap_detection_options
+	stalking opt[statuses]
 
 	thresholds []alf.Threshold
 	expect     expect
@@ -72,9 +74,11 @@ func (c *check) keys(l *loader) keys {
 		"metric":    set(&c.metric, word),
 		"notes_url": set(&c.notesURL, readLine),
 
-		"is_volatile": set(&c.volatile, boolean),
-		"thresholds":  readThresholds(&c.thresholds),
-		"expect":      c.expect.read,
+		"is_volatile":            set(&c.volatile, boolean),
+		"flap_detection_options": set(&c.flaps, readStatuses(serviceStatuses, serviceLetters)),
+		"stalking_options":       set(&c.stalking, readStatuses(serviceStatuses, serviceLetters)),
+		"thresholds":             readThresholds(&c.thresholds),
+		"expect":                 c.expect.read,
 	})
 	return k
 }

@@ -29,6 +29,7 @@ type schedule struct {
 	interval, retry opt[time.Duration]
 	attempts        opt[int]
 	timeout         opt[time.Duration]
+	judging
 }
 
 const (
@@ -37,12 +38,14 @@ const (
 )
 
 func (s *schedule) keys() keys {
-	return keys{
+	k := s.judging.keys()
+	maps.Copy(k, keys{
 		"check_interval":     set(&s.interval, interval),
 		"retry_interval":     set(&s.retry, duration(time.Second, maxInterval)),
 		"max_check_attempts": set(&s.attempts, number(1, 1000)),
 		"check_timeout":      set(&s.timeout, duration(time.Second, maxTimeout)),
-	}
+	})
+	return k
 }
 
 // interval reads a check_interval: "0s" means once.
@@ -60,6 +63,7 @@ func (s schedule) over(base schedule) schedule {
 		retry:    s.retry.or(base.retry),
 		attempts: s.attempts.or(base.attempts),
 		timeout:  s.timeout.or(base.timeout),
+		judging:  s.judging.over(base.judging),
 	}
 }
 
@@ -104,6 +108,7 @@ func builtin() settings {
 			retry:    some(time.Minute),
 			attempts: some(3),
 			timeout:  some(time.Minute),
+			judging:  builtinJudging(),
 		},
 		timeoutState: some(alf.Critical),
 		compat:       some(""),
@@ -148,6 +153,7 @@ func (s settings) apply(to *alf.Service) {
 	if s.compat.v == compatNagios {
 		to.BadExitStatus = alf.Critical
 	}
+	s.judging.apply(to)
 	to.Path = s.pluginDir.v
 	to.MaxOutput = s.maxOutput.v
 }

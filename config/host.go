@@ -13,6 +13,7 @@ type host struct {
 	alias      opt[string]
 	address    opt[string]
 	hostgroups []groupName
+	parents    []groupName
 	notesURL   opt[template]
 	ssh        ssh
 	own        ownCheck
@@ -26,7 +27,7 @@ type host struct {
 	made   *alf.Host
 }
 
-// groupName is the name of a hostgroup and where it stands.
+// groupName is the name of a hostgroup, or of a parent, and where it stands.
 type groupName struct {
 	at   alf.Position
 	name string
@@ -41,6 +42,7 @@ func (h *host) keys(l *loader) keys {
 		"address":    set(&h.address, readAddress),
 		"alias":      set(&h.alias, word),
 		"hostgroups": to(&h.hostgroups, listOf(readGroupName)),
+		"parents":    to(&h.parents, listOf(readGroupName)),
 		"notes_url":  set(&h.notesURL, readLine),
 		"ssh":        sub(h.ssh.keys(l)),
 		"vars":       l.readVars(&h.vars),
@@ -65,7 +67,10 @@ func readLine(v value) (template, error) {
 // ownCheck is the check of a host itself.
 type ownCheck struct {
 	schedule
-	command opt[hostCommand]
+	command  opt[hostCommand]
+	flaps    opt[statuses] // flap_detection_options
+	stalking opt[statuses]
+	soft     opt[bool] // passive_host_checks_are_soft
 }
 
 // hostCommand is what check_command says.
@@ -75,7 +80,12 @@ type hostCommand struct {
 }
 
 func (c *ownCheck) keys() keys {
-	k := keys{"check_command": set(&c.command, readHostCommand)}
+	k := keys{
+		"check_command":                set(&c.command, readHostCommand),
+		"flap_detection_options":       set(&c.flaps, readStatuses(hostStatuses, hostLetters)),
+		"stalking_options":             set(&c.stalking, readStatuses(hostStatuses, hostLetters)),
+		"passive_host_checks_are_soft": set(&c.soft, boolean),
+	}
 	maps.Copy(k, c.schedule.keys())
 	return k
 }
@@ -89,7 +99,13 @@ func readHostCommand(v value) (hostCommand, error) {
 }
 
 func (c ownCheck) over(base ownCheck) ownCheck {
-	return ownCheck{c.schedule.over(base.schedule), c.command.or(base.command)}
+	return ownCheck{
+		schedule: c.schedule.over(base.schedule),
+		command:  c.command.or(base.command),
+		flaps:    c.flaps.or(base.flaps),
+		stalking: c.stalking.or(base.stalking),
+		soft:     c.soft.or(base.soft),
+	}
 }
 
 // hostgroup is what [hostgroup.NAME] says.

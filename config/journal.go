@@ -9,17 +9,19 @@ import (
 
 // Journal is what [journal] says: what is remembered, and where.
 type Journal struct {
-	URL         string        // of a NATS server or cluster; "": embedded, below Daemon.DataDir
-	Credentials string        // file with the user's credentials there
-	CA          string        // file with the certificate authority there
-	Replicas    int           // of each stream there
-	History     int           // results that are kept of each service
-	Retention   time.Duration // of results; 0: no bound but History and MaxBytes
-	MaxBytes    int           // of the feed
-	SyncAlways  bool          // a power cut costs nothing, rather than up to a second
+	URL          string        // of a NATS server or cluster; "": embedded, below Daemon.DataDir
+	Credentials  string        // file with the user's credentials there
+	CA           string        // file with the certificate authority there
+	Replicas     int           // of each stream there
+	History      int           // results that are kept of each service
+	Retention    time.Duration // of results; 0: no bound but History and MaxBytes
+	MaxBytes     int           // of the feed
+	LogRetention time.Duration // of the log
+	LogMaxBytes  int           // of the log
+	SyncAlways   bool          // a power cut costs nothing, rather than up to a second
 }
 
-var defaultJournal = Journal{Replicas: 1, History: 20, Retention: 30 * day, MaxBytes: 1 << 30}
+var defaultJournal = Journal{Replicas: 1, History: 20, Retention: 30 * day, MaxBytes: 1 << 30, LogRetention: 400 * day, LogMaxBytes: 2 << 30}
 
 // The values of sync.
 const (
@@ -29,14 +31,16 @@ const (
 
 func (j *Journal) keys(l *loader) keys {
 	return keys{
-		"url":         to(&j.URL, readNATS),
-		"credentials": to(&j.Credentials, l.secretPath),
-		"ca":          to(&j.CA, l.path),
-		"replicas":    to(&j.Replicas, number(1, 5)),
-		"history":     to(&j.History, number(1, 10_000)),
-		"retention":   to(&j.Retention, duration(time.Hour, 10*365*day)),
-		"max_bytes":   to(&j.MaxBytes, size(1<<20, 1<<50)),
-		"sync":        to(&j.SyncAlways, readSync),
+		"url":           to(&j.URL, readNATS),
+		"credentials":   to(&j.Credentials, l.secretPath),
+		"ca":            to(&j.CA, l.path),
+		"replicas":      to(&j.Replicas, number(1, 5)),
+		"history":       to(&j.History, number(1, 10_000)),
+		"retention":     to(&j.Retention, duration(time.Hour, 10*365*day)),
+		"max_bytes":     to(&j.MaxBytes, size(1<<20, 1<<50)),
+		"log_retention": to(&j.LogRetention, duration(time.Hour, 20*365*day)),
+		"log_max_bytes": to(&j.LogMaxBytes, size(1<<20, 1<<50)),
+		"sync":          to(&j.SyncAlways, readSync),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"alf"
 	"alf/perfdata"
@@ -53,4 +54,48 @@ func TestJudging(t *testing.T) {
 			t.Errorf("Show lacks %s:\n%s", want, &out)
 		}
 	}
+}
+
+// TestFlappingAndFreshness: what is said beside a check, or above it.
+func TestFlappingAndFreshness(t *testing.T) {
+	c := load(t, `
+[defaults]
+flap_detection_enabled = true
+high_flap_threshold    = 60.5
+
+[host.router]
+check_command = "none"
+
+[host.web1]
+parents                      = ["router"]
+check_freshness              = true
+flap_detection_options       = ["d", "up"]
+passive_host_checks_are_soft = true
+
+[check.passive]
+hosts               = ["web1"]
+freshness_threshold = "1h"
+stalking_options    = ["c", "unknown"]
+
+[check.derived]
+hosts           = ["web1"]
+check_freshness = true
+
+[check.off]
+hosts                  = ["web1"]
+freshness_threshold    = "1h"
+check_freshness        = false
+flap_detection_enabled = false
+low_flap_threshold     = 5
+`)
+	f := func(key string) *alf.Service { return service(t, c, key) }
+	equal(t, "parents", c.Inventory.Host("web1").Parents, []alf.HostName{"router"})
+	equal(t, "flapping of the host", f("web1").Flapping, alf.FlapDetection{Enabled: true, Low: 20, High: 60.5, Ignore: [4]bool{false, false, true, true}})
+	equal(t, "soft", f("web1").SoftPassive, true)
+	equal(t, "freshness of the host", f("web1").Freshness, 5*time.Minute+time.Minute+15*time.Second)
+	equal(t, "freshness", f("web1!passive").Freshness, time.Hour)
+	equal(t, "stalking", f("web1!passive").Stalking, [4]bool{false, false, true, true})
+	equal(t, "derived freshness", f("web1!derived").Freshness, 5*time.Minute+15*time.Second)
+	equal(t, "no freshness", f("web1!off").Freshness, time.Duration(0))
+	equal(t, "no flapping", f("web1!off").Flapping, alf.FlapDetection{Low: 5, High: 60.5})
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/BurntSushi/toml"
 
@@ -32,6 +33,7 @@ func (l *loader) resolve(file string) *Config {
 	for _, h := range l.hosts {
 		r.makeHost(h)
 	}
+	r.joinParents()
 	for _, h := range l.hosts {
 		r.services = append(r.services, r.ownService(h))
 	}
@@ -180,6 +182,53 @@ func (r *resolver) makeHost(h *host) {
 	r.warnEncrypted(h.made.SSH)
 }
 
+// joinParents gives every host its parents. Nobody is behind himself, however
+// many stand between.
+func (r *resolver) joinParents() {
+	for _, h := range r.hosts {
+		for _, p := range h.parents {
+			parent, ok := r.byName[alf.HostName(p.name)]
+			switch {
+			case !ok:
+				r.unknownHost(p.at, p.name)
+			case slices.Contains(h.made.Parents, parent.name):
+				r.add(p.at, "parent %q is named twice", p.name)
+			default:
+				h.made.Parents = append(h.made.Parents, parent.name)
+			}
+		}
+	}
+	done := make(map[alf.HostName]bool, len(r.hosts))
+	for _, h := range r.hosts {
+		r.refuseCircle(h, nil, done)
+	}
+}
+
+// refuseCircle refuses hosts that are their own ancestors. below are those that
+// led to h.
+func (r *resolver) refuseCircle(h *host, below []alf.HostName, done map[alf.HostName]bool) {
+	if i := slices.Index(below, h.name); i >= 0 {
+		r.add(r.byName[below[len(below)-1]].parents[0].at, "parents go round in a circle: %s", circle(append(below[i:], h.name)))
+	}
+	if done[h.name] {
+		return
+	}
+	done[h.name] = true
+	for _, p := range h.made.Parents {
+		r.refuseCircle(r.byName[p], append(below, h.name), done)
+	}
+}
+
+func circle(names []alf.HostName) string { return strings.Join(textsOf(names), " behind ") }
+
+func textsOf(names []alf.HostName) []string {
+	var texts []string
+	for _, n := range names {
+		texts = append(texts, string(n))
+	}
+	return texts
+}
+
 // over returns the variables of v, and those of base that v has not. v is used
 // up.
 func (v vars) over(base vars) vars {
@@ -210,7 +259,9 @@ func (r *resolver) ownService(h *host) *alf.Service {
 		Metric:   cmp.Or(metricName(c.v.plugin()), c.v.builtin, "host"),
 		Where:    cmp.Or(c.at, h.at),
 	}
+	set.judging.complain(r.loader)
 	set.apply(out)
+	out.Flapping.Ignore, out.Stalking, out.SoftPassive = ignored(h.own.flaps), h.own.stalking.v, h.own.soft.v
 	if c.v.builtin == alf.CheckSSH {
 		out.On = h.made
 		return out
@@ -264,7 +315,9 @@ func (r *resolver) prepare(c *check) {
 		Thresholds: c.thresholds,
 		Expect:     c.expect.made(),
 	}
+	c.settings.judging.complain(r.loader)
 	c.settings.apply(&c.proto)
+	c.proto.Flapping.Ignore, c.proto.Stalking = ignored(c.flaps), c.stalking.v
 	if !c.run.set || c.run.v == runRemote || c.run.v == runLocal {
 		return
 	}

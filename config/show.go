@@ -131,6 +131,9 @@ func (p printer) hostAndServices(c *Config, h *alf.Host) {
 	p.set("address", h.Address)
 	p.optional("alias", h.Alias)
 	p.list("hostgroups", h.Hostgroups)
+	if len(h.Parents) > 0 {
+		p.list("parents", textsOf(h.Parents))
+	}
 	p.optional("notes_url", h.NotesURL)
 	p.ownCheck(c.Inventory.Service(alf.Key{Host: h.Name}))
 	p.table("host", name, "ssh")
@@ -152,6 +155,7 @@ func (p printer) ownCheck(s *alf.Service) {
 	}
 	if s.Builtin != alf.CheckNone {
 		p.schedule(s)
+		p.restless(s)
 	}
 }
 
@@ -195,6 +199,7 @@ func (p printer) service(s *alf.Service) {
 	if s.Volatile {
 		p.set("is_volatile", true)
 	}
+	p.restless(s)
 	p.judging(s)
 	if len(s.Env) > 0 {
 		p.table("service", s.Key.String(), "env")
@@ -330,4 +335,41 @@ func (p printer) pattern(key string, re *regexp.Regexp) {
 
 func (p printer) numbers(key string, list []int) {
 	fmt.Fprintf(p.w, "%v = %s\n", toml.Key{key}, strings.ReplaceAll(fmt.Sprint(list), " ", ", "))
+}
+
+// restless prints how flapping and old results are judged, where that is not as
+// it always is.
+func (p printer) restless(s *alf.Service) {
+	names := serviceStatuses
+	if s.Key.IsHost() {
+		names = hostStatuses
+	}
+	if s.Flapping.Enabled {
+		p.set("flap_detection_enabled", true)
+		p.set("low_flap_threshold", s.Flapping.Low)
+		p.set("high_flap_threshold", s.Flapping.High)
+	}
+	if s.Flapping.Ignore != [4]bool{} {
+		p.statuses("flap_detection_options", names, s.Flapping.Ignore, false)
+	}
+	if s.Stalking != [4]bool{} {
+		p.statuses("stalking_options", names, s.Stalking, true)
+	}
+	if s.Freshness > 0 {
+		p.set("freshness_threshold", s.Freshness)
+	}
+	if s.SoftPassive {
+		p.set("passive_host_checks_are_soft", true)
+	}
+}
+
+// statuses prints the names of those whose place in set is as wanted.
+func (p printer) statuses(key string, names []string, set [4]bool, wanted bool) {
+	var list []string
+	for i, name := range names {
+		if set[i] == wanted {
+			list = append(list, name)
+		}
+	}
+	p.list(key, list)
 }

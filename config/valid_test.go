@@ -139,6 +139,7 @@ func TestExample(t *testing.T) {
 		Interval:      time.Minute,
 		Retry:         20 * time.Second,
 		MaxAttempts:   4,
+		Flapping:      alf.FlapDetection{Low: 20, High: 30},
 		Timeout:       time.Minute,
 		TimeoutStatus: alf.Critical,
 		BadExitStatus: alf.Unknown,

@@ -9,31 +9,65 @@ import (
 // Around is what a judgement needs to know besides the service itself.
 type Around struct {
 	Now time.Time
+	// Host is the state of a service's host; nil: not known, which counts as UP.
+	Host *alf.State
+	// Parents are the states of a host's parents.
+	Parents []alf.State
+	// Started is when Alf began to look; nothing was late before.
+	Started time.Time
+}
+
+// hostUp reports whether the host of a service can run its plugin.
+func (a Around) hostUp() bool { return a.Host == nil || a.Host.Status == alf.Up }
+
+// reachable reports whether the network lets Alf see the host: it has no
+// parents, or one of them is UP (RULES H2).
+func (a Around) reachable() bool {
+	for _, p := range a.Parents {
+		if p.Status == alf.Up {
+			return true
+		}
+	}
+	return len(a.Parents) == 0
 }
 
 // Next returns the state that r leads to from prev, and what is new in it. It
-// follows Nagios (RULES R1 to R9, for hosts H1) in whether a state is SOFT or
-// HARD and in the attempts; a result that does not judge only marks the state
-// stale (RULES T1).
+// follows Nagios (RULES 1 to 3); a result that does not judge only marks the
+// state stale (RULES T1).
 func Next(s *alf.Service, prev alf.State, r *alf.Result, around Around) (alf.State, alf.Change) {
 	if !Judges(s, r) {
-		return stale(prev, r, around.Now)
+		return stale(prev, r.Cause, r.Output, around.Now)
 	}
 	next := prev
-	next.Status = status(s, r)
+	next.Status = status(s, r, around)
 	next.MaxAttempts = s.MaxAttempts
 	next.LastCheck, next.Output = r.End, r.Output
 	next.Stale = alf.Stale{}
-	if next.Status == alf.OK {
+	next.HostProblem = false
+	switch {
+	case next.Status == alf.OK:
 		next.Type, next.Attempt, next.LastOK = alf.Hard, 1, r.End
-	} else {
+	case !s.Key.IsHost() && !around.hostUp():
+		// Retrying would tell nothing: the host is the problem (RULES R10).
+		next.Type, next.Attempt, next.HostProblem = alf.Hard, s.MaxAttempts, true
+	case s.Key.IsHost() && r.Source == alf.Passive && !s.SoftPassive:
+		next.Type, next.Attempt = alf.Hard, 1 // RULES H4
+	default:
 		next.Type, next.Attempt = problem(s, prev)
 	}
 	next, change := settle(prev, next, around.Now)
 	if s.Volatile && next.Problem() {
 		change |= alf.ChangeHard
 	}
-	return next, change
+	if change == 0 && s.Stalking[next.Status&3] && next.Output != prev.Output {
+		change = alf.ChangeOutput
+	}
+	next, dropped := unacknowledged(next, change)
+	change |= dropped
+	flap, flapping := flap(s, next, around.Now)
+	next.Flap = flap
+	next, began := flexible(next, change, around.Now)
+	return next, change | flapping | began
 }
 
 // Judges reports whether r says anything about s. Besides a plugin's answer, a
@@ -43,13 +77,18 @@ func Judges(s *alf.Service, r *alf.Result) bool {
 	return r.Cause.Judges() || s.Builtin == alf.CheckSSH && r.Cause == alf.CauseTransport
 }
 
-// status is what r says: of a host, return codes 0 and 1 mean UP (RULES H1).
-func status(s *alf.Service, r *alf.Result) alf.Status {
+// status is what r says: of a host, return codes 0 and 1 mean UP (RULES H1),
+// and DOWN is UNREACHABLE behind parents that are not UP (RULES H2).
+func status(s *alf.Service, r *alf.Result, around Around) alf.Status {
 	switch {
 	case !s.Key.IsHost():
 		return r.Status
+	case r.Source == alf.Passive && r.Status <= alf.Unreachable:
+		return r.Status // who submits it says what the host is
 	case r.Status <= alf.Warning:
 		return alf.Up
+	case !around.reachable():
+		return alf.Unreachable
 	}
 	return alf.Down
 }
@@ -96,14 +135,24 @@ func settle(prev, next alf.State, now time.Time) (alf.State, alf.Change) {
 }
 
 // stale keeps all that prev says and notes why nothing new is known.
-func stale(prev alf.State, r *alf.Result, now time.Time) (alf.State, alf.Change) {
+func stale(prev alf.State, cause alf.Cause, output string, now time.Time) (alf.State, alf.Change) {
 	next := prev
-	next.Stale = alf.Stale{Cause: r.Cause, Since: prev.Stale.Since, Output: r.Output}
+	next.Stale = alf.Stale{Cause: cause, Since: prev.Stale.Since, Output: output}
 	if next.Stale.Since.IsZero() {
 		next.Stale.Since = now
 	}
-	if prev.Stale.IsZero() || prev.Stale.Cause != r.Cause {
+	if prev.Stale.IsZero() || prev.Stale.Cause != cause {
 		return next, alf.ChangeStale
 	}
 	return next, 0
+}
+
+// unacknowledged drops an acknowledgement that a change makes void: a sticky one
+// at OK or UP, another at any change of the status (RULES N21).
+func unacknowledged(next alf.State, change alf.Change) (alf.State, alf.Change) {
+	if next.Ack == nil || next.Status != alf.OK && (next.Ack.Sticky || !change.Has(alf.ChangeStatus)) {
+		return next, 0
+	}
+	next.Ack = nil
+	return next, alf.ChangeUnack
 }

@@ -8,6 +8,7 @@ package state
 import (
 	"context"
 	"iter"
+	"time"
 
 	"alf"
 )
@@ -29,6 +30,33 @@ type Reader interface {
 	// Last returns the last n events of key that hold a new result, newest
 	// first.
 	Last(ctx context.Context, key alf.Key, n int) ([]*alf.Event, error)
+}
+
+// Log reads what changed, what people ordered and what Alf itself did: the events
+// that are Logged. They are kept for much longer than results, and hold none.
+// Calls may overlap.
+type Log interface {
+	// Entries yields what scope takes in, oldest first, from since on and before
+	// until; a zero time is no bound.
+	Entries(ctx context.Context, scope Scope, since, until time.Time) iter.Seq2[*alf.Event, error]
+	// At returns the newest entry of each of keys that is not newer than at, in
+	// their order; nil where the log has none.
+	At(ctx context.Context, at time.Time, keys ...alf.Key) ([]*alf.Event, error)
+}
+
+// Scope says whose entries are wanted. The zero Scope takes in all, those about
+// Alf itself included.
+type Scope struct {
+	Key alf.Key
+	// On takes in the services on the host Key.Host, too; Key.Service is empty.
+	On bool
+	// Self takes in only what is about Alf itself; Key is empty.
+	Self bool
+}
+
+// Takes reports whether the entries of key are wanted.
+func (s Scope) Takes(key alf.Key) bool {
+	return s == Scope{} || s.Key == key || s.On && s.Key.Host == key.Host
 }
 
 // Start says where a consumer without a place begins.

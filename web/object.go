@@ -12,6 +12,7 @@ import (
 	"alf/api/wire"
 	"alf/internal/sanitize"
 	"alf/perfdata"
+	"alf/state"
 )
 
 // object is the page about one host or service.
@@ -27,6 +28,7 @@ type object struct {
 	NotesURL   string // http or https
 	Plugin     *plugin
 	Results    []result
+	Changes    []change
 	Services   []row // of a host
 	TryCommand string
 }
@@ -54,6 +56,17 @@ type result struct {
 	Took    string
 }
 
+// change is an entry of the log.
+type change struct {
+	Time    moment
+	State   badge
+	Attempt string
+	What    string
+}
+
+// shownChanges is how many of them a page shows.
+const shownChanges = 20
+
 func (s *site) object(r *http.Request) (page, error) {
 	key := alf.Key{Host: alf.HostName(r.PathValue("host")), Service: alf.ServiceName(r.PathValue("service"))}
 	found, ok := s.query.Row(key)
@@ -70,6 +83,9 @@ func (s *site) object(r *http.Request) (page, error) {
 	for _, e := range events {
 		body.Results = append(body.Results, newResult(e, now))
 	}
+	if body.Changes, err = s.changes(r, key, now); err != nil {
+		return page{}, err
+	}
 	if key.IsHost() {
 		services := s.query.Services(wire.Filter{Hosts: []string{string(key.Host)}})
 		if body.Services, err = s.rows(r.Context(), services, now); err != nil {
@@ -77,6 +93,38 @@ func (s *site) object(r *http.Request) (page, error) {
 		}
 	}
 	return page{"object.html", body.State.Word + " " + body.Name, body}, nil
+}
+
+// changes returns the last entries of the log about key, newest first.
+func (s *site) changes(r *http.Request, key alf.Key, now time.Time) ([]change, error) {
+	events, err := s.query.Newest(r.Context(), api.Span{Scope: state.Scope{Key: key}, Limit: shownChanges})
+	var out []change
+	for _, e := range events {
+		word, class := outcome(e)
+		c := change{Time: newMoment(e.Time, now), State: badge{word, class}, What: sanitize.HTML(what(e))}
+		if !e.State.Pending() {
+			c.Attempt = attempt(e.State)
+		}
+		out = append(out, c)
+	}
+	return out, err
+}
+
+// what says what an entry of the log is about.
+func what(e *alf.Event) string {
+	text := e.Text
+	switch {
+	case e.Kind == alf.KindRemoved:
+		return "left the configuration"
+	case e.Kind == alf.KindResult && !e.State.Stale.IsZero():
+		text = e.State.Stale.Output
+	case e.Kind == alf.KindResult:
+		text = e.State.Output
+	}
+	if e.Author != "" {
+		text += " (" + e.Author + ")"
+	}
+	return text
 }
 
 func (s *site) describe(r api.Row, now time.Time) object {

@@ -23,11 +23,12 @@ import (
 	"alf/state/view"
 )
 
-// Options are what the pages read from. View, Reader, Inventory and Log must be
-// set.
+// Options are what the pages read from. View, Reader, Past, Inventory and Log
+// must be set.
 type Options struct {
 	View      *view.View
 	Reader    state.Reader
+	Past      state.Log
 	Inventory func() *alf.Inventory
 
 	Hints   []Hint        // how to go on, at the foot of every page
@@ -70,7 +71,7 @@ func New(o Options) http.Handler {
 	}
 	s := &site{
 		o:     o,
-		query: api.Query{View: o.View, Inventory: o.Inventory},
+		query: api.Query{View: o.View, Inventory: o.Inventory, Past: o.Past},
 		pages: template.Must(template.ParseFS(files, "templates/*.html")),
 		css:   css,
 		tag:   fmt.Sprintf("%x", sha256.Sum256(css))[:16],

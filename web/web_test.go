@@ -31,7 +31,7 @@ func open(t testing.TB, inventory *alf.Inventory, events ...*alf.Event) web.Opti
 		t.Fatal(err)
 	}
 	return web.Options{
-		View: v, Reader: record, Inventory: func() *alf.Inventory { return inventory },
+		View: v, Reader: record, Past: record, Inventory: func() *alf.Inventory { return inventory },
 		Hints:   []web.Hint{{Command: "alf problems", Text: "says what is wrong"}, {Text: "Put TOML files into /etc/alf/conf.d."}},
 		Version: "1.2.3", Log: slog.New(slog.DiscardHandler),
 	}
@@ -181,6 +181,25 @@ func TestHost(t *testing.T) {
 	contains(t, page, "UP", "connected", "DISK CRITICAL", "PENDING", "alf status web1")
 }
 
+// TestChanges: below the last results stands what the log has from before them.
+func TestChanges(t *testing.T) {
+	host := &alf.Host{Name: "web1"}
+	s := service(host, "load")
+	var events []*alf.Event
+	for i := range 25 {
+		e := result(s.Key, alf.Warning, alf.Soft, 1, time.Now(), fmt.Sprintf("load <%d>", i))
+		e.Change = alf.ChangeStatus
+		events = append(events, e)
+	}
+	events = append(events, &alf.Event{Key: s.Key, Time: time.Now(), Kind: alf.KindCommand, Author: "alice", Text: "recheck"})
+	o := open(t, alf.NewInventory([]*alf.Host{host}, []*alf.Service{s}), events...)
+	o.History = 1
+	page := get(t, o, "/services/web1/load", 200)
+	contains(t, page, "<h2>What changed</h2>", `<td class="output">recheck (alice)</td>`, "load &lt;24&gt;", "load &lt;6&gt;")
+	lacks(t, page, "load &lt;5&gt;", "SOFT 0/0")
+	lacks(t, get(t, o, "/hosts/web1", 200), "What changed")
+}
+
 func TestPending(t *testing.T) {
 	contains(t, get(t, office(t), "/services/web1/printer", 200), "PENDING", "There is no result yet.")
 }
@@ -211,7 +230,9 @@ func TestHostile(t *testing.T) {
 			e.Result.Perfdata = []perfdata.Datum{{Label: c.Text, UOM: c.Text}}
 			e.Result.PerfdataErrors = []string{c.Text}
 			e.State.Stale = alf.Stale{Cause: alf.CauseConfig, Since: time.Now(), Output: c.Text}
-			o := open(t, alf.NewInventory([]*alf.Host{host}, []*alf.Service{s}), e)
+			e.Change = alf.ChangeStatus
+			order := &alf.Event{Key: s.Key, Time: time.Now(), Kind: alf.KindCommand, Author: c.Text, Text: c.Text}
+			o := open(t, alf.NewInventory([]*alf.Host{host}, []*alf.Service{s}), order, e)
 			for path, status := range map[string]int{"/": 200, "/services/h/s": 200, "/hosts/h": 200,
 				"/" + wire.Path(alf.Key{Host: alf.HostName("x" + c.Text[:min(len(c.Text), 1000)])}): 404} {
 				checkPage(t, get(t, o, path, status))

@@ -146,31 +146,6 @@ func newProblems(o *options) *cobra.Command {
 	return cmd
 }
 
-func newHistory(o *options) *cobra.Command {
-	var limit int
-	cmd := &cobra.Command{
-		Use: "history HOST SERVICE", Short: "Show the last results of a service, newest first", Args: cobra.ExactArgs(2), Annotations: readsOutput,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			k, err := key(args)
-			if err != nil {
-				return err
-			}
-			if limit < 1 {
-				return usageError{fmt.Errorf("limit %d is not 1 or more", limit)}
-			}
-			return o.show(cmd, fmt.Sprintf("/api/v1/%s/results?limit=%d", wire.Path(k), limit), func(ctx context.Context, c *client.Client, w io.Writer) error {
-				r, err := c.Results(ctx, k, limit)
-				if err != nil {
-					return err
-				}
-				return writeResults(w, r.Results)
-			})
-		},
-	}
-	cmd.Flags().IntVar(&limit, "limit", 20, "show at most `N` results")
-	return cmd
-}
-
 func newRecheck(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "recheck HOST [SERVICE]", Short: "Run a check now, whatever its schedule says", Args: cobra.RangeArgs(1, 2), Annotations: readsSocket,

@@ -214,7 +214,7 @@ func (h *house) checkAll(ctx context.Context) error {
 func (h *house) waitFor(ctx context.Context, s *alf.Service) error {
 	for s.Scheduled() {
 		last := h.view.Last()
-		if h.view.Head(s.Key) != nil {
+		if e := h.view.Head(s.Key); e != nil && e.Result != nil {
 			return nil
 		}
 		if err := h.view.Wait(ctx, last+1); err != nil {

@@ -42,7 +42,7 @@ func (h *house) adopt(c *config.Config) {
 
 // reload reads the configuration again. If it is wrong, the old one goes on. If
 // it is not, all rooms go over to it, whether or not the caller waits for it.
-func (h *house) reload(ctx context.Context) error {
+func (h *house) reload(ctx context.Context, author string) error {
 	h.loaded.one.Lock()
 	defer h.loaded.one.Unlock()
 	ctx = context.WithoutCancel(ctx)
@@ -62,7 +62,7 @@ func (h *house) reload(ctx context.Context) error {
 	for _, what := range h.needRestart(c) {
 		log.Warn("takes effect at the next start", "setting", what)
 	}
-	diff, err := h.checker.Reload(ctx, c.Inventory)
+	diff, err := h.checker.Reload(ctx, c.Inventory, author)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (h *house) reloadOn(ctx context.Context, signals <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		case <-signals:
-			_ = h.reload(ctx) // it was logged
+			_ = h.reload(ctx, "SIGHUP") // it was logged
 		}
 	}
 }

@@ -71,7 +71,8 @@ func openJournal(ctx context.Context, c *config.Config, log *slog.Logger) (*jets
 	j := c.Journal
 	return jetstream.Open(ctx, jetstream.Options{
 		Dir: filepath.Join(c.Daemon.DataDir, "journal"), URL: j.URL, Credentials: j.Credentials, CA: j.CA, Replicas: j.Replicas,
-		History: j.History, MaxAge: j.Retention, MaxBytes: int64(j.MaxBytes), SyncAlways: j.SyncAlways, Log: log,
+		History: j.History, MaxAge: j.Retention, MaxBytes: int64(j.MaxBytes),
+		LogAge: j.LogRetention, LogBytes: int64(j.LogMaxBytes), SyncAlways: j.SyncAlways, Log: log,
 	})
 }
 
@@ -80,6 +81,7 @@ type journal interface {
 	state.Recorder
 	state.Reader
 	state.Feed
+	state.Log
 	Run(ctx context.Context) error
 }
 
@@ -111,16 +113,17 @@ func build(c *config.Config, record journal, logs *logs) (*house, error) {
 	}
 	h.checker = checker.New(checker.Options{
 		Runner: h.runner, Record: h.record, Reader: h.record, Log: h.logs.room("checker"),
+		Version:       version(),
 		MaxConcurrent: c.Daemon.MaxConcurrentChecks, MaxPerHost: c.Daemon.MaxChecksPerHost,
 	}, c.Inventory)
 	h.metrics = sinks.NewPrometheus(version(), h.view.Heads)
 	h.measure()
 	pages := web.New(web.Options{
-		View: h.view, Reader: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
+		View: h.view, Reader: h.record, Past: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
 		Hints: h.hints(), History: c.Journal.History, Refresh: refresh, Version: version(),
 	})
 	h.api = api.New(api.Options{
-		View: h.view, Reader: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
+		View: h.view, Reader: h.record, Past: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
 		Submit: h.checker.Submit, Reload: h.reload, Ready: h.checker.Ready,
 		Metrics: h.metrics, Pages: pages, Levels: h.logs, AllowedHosts: c.Web.AllowedHosts,
 		History: c.Journal.History, Version: version(), Started: time.Now(),

@@ -18,7 +18,10 @@ import (
 // A newer Alf reads all versions up to its own. A version is raised when a
 // field is added at the end of an event; each event is preceded by its length,
 // so an addition needs no reader of its own beyond "if there is more".
-const version = 1
+//
+// Version 2 added the author and the text; version 3 what people and time do to a
+// state: acknowledgements, downtimes, comments, switches, flapping.
+const version = 3
 
 // ErrNewer is the error of reading what a newer Alf wrote.
 var ErrNewer = errors.New("was written by a newer version of Alf")
@@ -83,6 +86,7 @@ func (d *decoder) head() (first alf.ID, n int, err error) {
 const (
 	eventSize  = lengthSize + 19
 	datumSize  = 3
+	noteSize   = 4
 	lengthSize = 4 // the length before an event; enough for 4 GB
 )
 
@@ -130,10 +134,58 @@ func (x *encoder) event(e *alf.Event) {
 	x.state(&e.State)
 	if e.Result == nil {
 		x.b = append(x.b, 0)
-		return
+	} else {
+		x.b = append(x.b, 1)
+		x.result(e.Result)
 	}
-	x.b = append(x.b, 1)
-	x.result(e.Result)
+	more := hasMore(&e.State)
+	if e.Author != "" || e.Text != "" || more {
+		x.string(e.Author)
+		x.string(e.Text)
+	}
+	if more {
+		x.more(&e.State)
+	}
+}
+
+// hasMore reports whether there is anything in s for more; in most there is not.
+func hasMore(s *alf.State) bool {
+	return s.HostProblem || s.Off != 0 || s.Flap != alf.Flap{} || s.Ack != nil || len(s.Downtimes)+len(s.Comments) > 0
+}
+
+// more appends what versions before 3 did not know of a state.
+func (x *encoder) more(s *alf.State) {
+	x.bits(s.HostProblem, s.Flap.On, s.Ack != nil)
+	x.b = append(x.b, byte(s.Off))
+	x.uint(s.Flap.History)
+	x.uint(uint64(math.Float32bits(s.Flap.Percent)))
+	x.time(s.Flap.Updated)
+	if a := s.Ack; a != nil {
+		x.note(a.ID, a.Author, a.Text, a.Time)
+		x.bits(a.Sticky)
+		x.time(a.Expires)
+	}
+	x.uint(uint64(len(s.Downtimes)))
+	for _, d := range s.Downtimes {
+		x.note(d.ID, d.Author, d.Text, d.Time)
+		x.time(d.Start)
+		x.time(d.End)
+		x.int(int64(d.Duration))
+		x.string(d.Trigger)
+		x.time(d.Began)
+	}
+	x.uint(uint64(len(s.Comments)))
+	for _, c := range s.Comments {
+		x.note(c.ID, c.Author, c.Text, c.Time)
+	}
+}
+
+// note appends what people's orders have in common.
+func (x *encoder) note(id, author, text string, t time.Time) {
+	for _, s := range [...]string{id, author, text} {
+		x.string(s)
+	}
+	x.time(t)
 }
 
 func (x *encoder) state(s *alf.State) {
@@ -294,6 +346,44 @@ func (d *decoder) fill(e *alf.Event) {
 			e.State.Output = e.Result.Output
 		}
 	}
+	if len(d.data) > 0 {
+		e.Author, e.Text = d.string(), d.string()
+	}
+	if len(d.data) > 0 {
+		d.more(&e.State)
+	}
+}
+
+func (d *decoder) more(s *alf.State) {
+	var acked bool
+	d.bits(&s.HostProblem, &s.Flap.On, &acked)
+	s.Off = alf.Switch(d.byte())
+	s.Flap.History = d.uint()
+	s.Flap.Percent = math.Float32frombits(uint32(d.uint()))
+	s.Flap.Updated = d.time()
+	if acked {
+		a := new(alf.Ack)
+		d.note(&a.ID, &a.Author, &a.Text, &a.Time)
+		d.bits(&a.Sticky)
+		a.Expires = d.time()
+		s.Ack = a
+	}
+	for range d.count(noteSize) {
+		t := new(alf.Downtime)
+		d.note(&t.ID, &t.Author, &t.Text, &t.Time)
+		t.Start, t.End, t.Duration = d.time(), d.time(), time.Duration(d.int())
+		t.Trigger, t.Began = d.string(), d.time()
+		s.Downtimes = append(s.Downtimes, t)
+	}
+	for range d.count(noteSize) {
+		c := new(alf.Comment)
+		d.note(&c.ID, &c.Author, &c.Text, &c.Time)
+		s.Comments = append(s.Comments, c)
+	}
+}
+
+func (d *decoder) note(id, author, text *string, t *time.Time) {
+	*id, *author, *text, *t = d.string(), d.string(), d.string(), d.time()
 }
 
 func (d *decoder) state(s *alf.State) {

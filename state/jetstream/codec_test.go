@@ -49,7 +49,12 @@ func fill(f filler, v reflect.Value) {
 	case reflect.Slice:
 		for range f.some() {
 			e := reflect.New(v.Type().Elem()).Elem()
-			fill(f, e)
+			if e.Kind() == reflect.Pointer { // a list holds no nil
+				e.Set(reflect.New(e.Type().Elem()))
+				fill(f, e.Elem())
+			} else {
+				fill(f, e)
+			}
 			v.Set(reflect.Append(v, e))
 		}
 	case reflect.String:
@@ -58,6 +63,8 @@ func fill(f filler, v reflect.Value) {
 		v.SetBool(f.yes())
 	case reflect.Float64:
 		v.SetFloat(f.float())
+	case reflect.Float32:
+		v.SetFloat(float64(float32(f.float())))
 	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(f.uint()))
 	case reflect.Uint8, reflect.Uint16:

@@ -44,6 +44,8 @@ type Options struct {
 	History  int           // results that are kept of each key; default 20
 	MaxAge   time.Duration // of the feed and of histories; 0: no bound
 	MaxBytes int64         // of the feed; default 1 GiB
+	LogAge   time.Duration // of the log; 0: no bound
+	LogBytes int64         // of the log; default 2 GiB
 	Recent   int           // events that are kept decoded for those who are up to date; default 20,000
 	// SyncAlways makes Append wait until the disk has the events, so that a
 	// power cut costs nothing. Otherwise it costs up to a second; a kill of the
@@ -56,6 +58,7 @@ type Options struct {
 const (
 	defaultHistory  = 20
 	defaultMaxBytes = 1 << 30
+	defaultLogBytes = 2 << 30
 	defaultRecent   = 20_000
 	recentBytes     = 64 << 20  // of the events that are kept decoded
 	maxEvents       = 200       // in one message
@@ -66,8 +69,8 @@ const (
 	placeEvery      = 200 * time.Millisecond
 )
 
-// Record keeps events in JetStream. It implements state.Recorder, state.Reader
-// and state.Feed. Its methods may be called at the same time, but Append.
+// Record keeps events in JetStream. It implements state.Recorder, state.Reader,
+// state.Feed and state.Log. Its methods may be called at the same time, but Append.
 type Record struct {
 	o      Options
 	log    *slog.Logger
@@ -76,8 +79,9 @@ type Record struct {
 	js     jetstream.JetStream
 	feed   jetstream.Stream
 	keep   map[string]jetstream.Stream // by class
-	writer string                      // marks the messages of this Record
-	mended bool                        // it was opened without the server's indexes, which were wrong
+	logs   jetstream.Stream
+	writer string // marks the messages of this Record
+	mended bool   // it was opened without the server's indexes, which were wrong
 	stats  counters
 
 	half []*alf.Event // those that an Append kept before it failed; Append's own
@@ -109,6 +113,7 @@ var (
 	_ state.Recorder = (*Record)(nil)
 	_ state.Reader   = (*Record)(nil)
 	_ state.Feed     = (*Record)(nil)
+	_ state.Log      = (*Record)(nil)
 )
 
 // Open opens the record, or makes a new one. Run must run as long as the Record
@@ -122,6 +127,9 @@ func Open(ctx context.Context, o Options) (*Record, error) {
 	}
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = defaultMaxBytes
+	}
+	if o.LogBytes <= 0 {
+		o.LogBytes = defaultLogBytes
 	}
 	if o.Recent <= 0 {
 		o.Recent = defaultRecent
@@ -180,6 +188,12 @@ func (r *Record) streams(ctx context.Context) error {
 	}
 	if _, err = r.stream(ctx, jetstream.StreamConfig{
 		Name: "ALF_PLACES", Subjects: []string{placeSubject + ">"}, MaxMsgsPerSubject: 1, AllowDirect: true,
+	}); err != nil {
+		return err
+	}
+	if r.logs, err = r.stream(ctx, jetstream.StreamConfig{
+		Name: logStream, Subjects: []string{logSubject + ">"},
+		MaxBytes: r.o.LogBytes, MaxAge: r.o.LogAge, Discard: jetstream.DiscardOld, AllowDirect: true,
 	}); err != nil {
 		return err
 	}
@@ -430,6 +444,9 @@ func sizeOf(e *alf.Event) int {
 // head notes that e is the newest event of its key, if it is. The caller has
 // locked r.mu.
 func (r *Record) head(e *alf.Event) {
+	if e.Kind == alf.KindDaemon {
+		return
+	}
 	if was := r.heads[e.Key]; was != nil && was.ID > e.ID {
 		return
 	}

@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -130,7 +129,7 @@ func (r *Record) catchUp(ctx context.Context) error {
 	}
 	// What each key's history ends with has just been read, so that alone counts:
 	// behind a damage may stand newer events of others.
-	known = make(map[string]alf.ID)
+	known = map[string]alf.ID{logView: known[logView]}
 	p.mark, p.stored = p.Done, time.Now()
 	c := &cursor{done: p.Done}
 	for grown := (<-chan struct{})(nil); grown == nil && err == nil; {
@@ -149,11 +148,24 @@ func (r *Record) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// newestIDs returns the ID of the newest event in the history of each class.
-// They are written in order, so all before are there, too.
+// views yields the streams that are written behind the feed: the history of each
+// class, and the log.
+func (r *Record) views() iter.Seq2[string, jetstream.Stream] {
+	return func(yield func(string, jetstream.Stream) bool) {
+		for name, s := range r.keep {
+			if !yield(name, s) {
+				return
+			}
+		}
+		yield(logView, r.logs)
+	}
+}
+
+// newestIDs returns the ID of the newest event in each view. They are written
+// in order, so all before are there, too.
 func (r *Record) newestIDs(ctx context.Context) (map[string]alf.ID, error) {
 	out := make(map[string]alf.ID)
-	for name, s := range r.keep {
+	for name, s := range r.views() {
 		info, err := s.Info(ctx)
 		if err != nil {
 			return nil, err
@@ -191,6 +203,12 @@ func newestID(ctx context.Context, s jetstream.Stream, st jetstream.StreamState)
 func (r *Record) copyOut(ctx context.Context, p *place, events []*alf.Event, dropped uint64, known map[string]alf.ID) error {
 	var w written
 	for _, e := range events {
+		if err := r.writeLog(&w, e, known); err != nil {
+			return err
+		}
+		if e.Kind == alf.KindDaemon {
+			continue
+		}
 		if e.Kind == alf.KindRemoved {
 			if err := r.drop(ctx, &w, e); err != nil {
 				return err
@@ -205,6 +223,15 @@ func (r *Record) copyOut(ctx context.Context, p *place, events []*alf.Event, dro
 		return err
 	}
 	return r.copied(ctx, p, events, dropped, known)
+}
+
+// writeLog writes e into the log, if it belongs there and is not there yet.
+func (r *Record) writeLog(w *written, e *alf.Event, known map[string]alf.ID) error {
+	if !e.Logged() || e.ID <= known[logView] {
+		return nil
+	}
+	known[logView] = e.ID
+	return r.send(w, logSubjectOf(e.Key), e.Entry(), nil)
 }
 
 // encodeOne returns a message with e alone. The server may take less than it
@@ -308,7 +335,12 @@ func (r *Record) publish(w *written, class string, e *alf.Event, header nats.Hea
 	if e.Kind != alf.KindResult {
 		kind = tickSubject
 	}
-	f, err := r.js.PublishMsgAsync(&nats.Msg{Subject: keySubject(kind, class, e.Key), Data: r.encodeOne(e), Header: header})
+	return r.send(w, keySubject(kind, class, e.Key), e, header)
+}
+
+// send sends e under a subject; w has it until the server has stored it.
+func (r *Record) send(w *written, subject string, e *alf.Event, header nats.Header) error {
+	f, err := r.js.PublishMsgAsync(&nats.Msg{Subject: subject, Data: r.encodeOne(e), Header: header})
 	if err != nil {
 		return err
 	}
@@ -560,60 +592,36 @@ const historyBytes = 8 << 20
 // history reads what one class keeps of a key's results, oldest first: in one
 // request, unless the server ends its answer early.
 func (r *Record) history(ctx context.Context, class string, key alf.Key) ([]*alf.Event, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
 	var all []*alf.Event
 	for seq := uint64(1); ; {
-		events, last, more, err := r.historyFrom(ctx, class, key, seq)
+		events, next, err := r.historyFrom(ctx, class, key, seq)
 		all = append(all, events...)
-		if err != nil || !more || len(events) == 0 {
+		if err != nil || next == 0 {
 			return all, err
 		}
-		seq = last + 1
+		seq = next
 	}
 }
 
-// historyFrom makes one request, and returns the sequence number of the last
-// message and whether there are more.
-func (r *Record) historyFrom(ctx context.Context, class string, key alf.Key, seq uint64) (events []*alf.Event, last uint64, more bool, err error) {
-	request, err := json.Marshal(map[string]any{
-		"next_by_subj": keySubject(resultSubject, class, key), "seq": seq, "batch": r.o.History, "max_bytes": historyBytes,
-	})
-	if err != nil {
-		return nil, 0, false, err
-	}
-	inbox := r.conn.NewInbox()
-	sub, err := r.conn.SubscribeSync(inbox)
-	if err != nil {
-		return nil, 0, false, err
-	}
-	defer sub.Unsubscribe()
-	if err := r.conn.PublishRequest("$JS.API.DIRECT.GET.ALF_RESULTS_"+class, inbox, request); err != nil {
-		return nil, 0, false, err
-	}
-	for {
-		msg, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return nil, 0, false, err
-		}
-		if status := msg.Header.Get("Status"); status != "" {
-			left, _ := strconv.Atoi(msg.Header.Get("Nats-Num-Pending"))
-			return events, last, left > 0, directError(status, msg)
-		}
+// historyFrom makes one request, and returns where the next one begins; 0: there
+// is no more.
+func (r *Record) historyFrom(ctx context.Context, class string, key alf.Key, seq uint64) (events []*alf.Event, next uint64, err error) {
+	request := directGet{NextBySubject: keySubject(resultSubject, class, key), Seq: seq, Batch: r.o.History, MaxBytes: historyBytes}
+	err = r.direct(ctx, "ALF_RESULTS_"+class, request, func(msg *nats.Msg) error {
 		some, err := decodeBatch(msg.Data)
 		if err != nil {
-			return nil, 0, false, err
+			return err
 		}
-		events = append(events, some...)
-		last, _ = strconv.ParseUint(msg.Header.Get("Nats-Sequence"), 10, 64)
-	}
+		events, next = append(events, some...), 0
+		if left := msg.Header.Get(pendingHeader); left == "0" {
+			return nil
+		}
+		next, err = strconv.ParseUint(msg.Header.Get(jetstream.SequenceHeader), 10, 64)
+		next++
+		return err
+	})
+	return events, next, err
 }
 
-// directError returns the error that ends a direct get: 204 is the end of the
-// batch, 404 that there is nothing.
-func directError(status string, msg *nats.Msg) error {
-	if status == "204" || status == "404" {
-		return nil
-	}
-	return fmt.Errorf("%s %s", status, msg.Header.Get("Description"))
-}
+// pendingHeader says how many messages come behind one of a batch.
+const pendingHeader = "Nats-Num-Pending"

@@ -77,6 +77,7 @@ const (
 	placeSubject  = "alf.place."
 	resultSubject = "alf.result."
 	tickSubject   = "alf.tick."
+	logSubject    = "alf.log."
 )
 
 // keySubject returns the subject of key's events of one kind in one class.

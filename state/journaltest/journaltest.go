@@ -21,6 +21,7 @@ type Record interface {
 	state.Recorder
 	state.Reader
 	state.Feed
+	state.Log
 }
 
 // The bounds that the suite counts on.
@@ -43,6 +44,11 @@ func Run(t *testing.T, open func(t *testing.T) Record) {
 		"DroppedIsCounted":     droppedIsCounted,
 		"OneConsumerPerName":   oneConsumerPerName,
 		"AnyName":              anyName,
+		"LogHoldsChanges":      logHoldsChanges,
+		"LogInTime":            logInTime,
+		"LogAt":                logAt,
+		"LogOutlivesResults":   logOutlivesResults,
+		"DaemonHasNoHead":      daemonHasNoHead,
 	} {
 		t.Run(name, func(t *testing.T) { f(t, open(t)) })
 	}

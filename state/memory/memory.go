@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"alf"
 	"alf/state"
@@ -19,19 +20,22 @@ import (
 type Options struct {
 	History int // results per key; default 20
 	Feed    int // events of all keys for consumers that lag; default 100,000
+	Log     int // entries of the log; default 100,000
 }
 
-// Record keeps events in memory. It implements state.Recorder, state.Reader
-// and state.Feed.
+// Record keeps events in memory. It implements state.Recorder, state.Reader,
+// state.Feed and state.Log.
 type Record struct {
 	history int
 	feed    int
+	most    int // entries of the log
 
 	mu      sync.Mutex
 	last    alf.ID                   // the newest event's
 	events  []*alf.Event             // the newest ones, in order, at most twice feed
 	heads   map[alf.Key]*alf.Event   // the newest of every key
 	results map[alf.Key][]*alf.Event // at most history of each, oldest first
+	log     []*alf.Event             // oldest first, at most twice most
 	places  map[string]*place
 	grown   chan struct{} // closed at the next Append
 }
@@ -46,6 +50,7 @@ var (
 	_ state.Recorder = (*Record)(nil)
 	_ state.Reader   = (*Record)(nil)
 	_ state.Feed     = (*Record)(nil)
+	_ state.Log      = (*Record)(nil)
 )
 
 // New returns an empty Record.
@@ -56,9 +61,13 @@ func New(o Options) *Record {
 	if o.Feed <= 0 {
 		o.Feed = 100_000
 	}
+	if o.Log <= 0 {
+		o.Log = 100_000
+	}
 	return &Record{
 		history: o.History,
 		feed:    o.Feed,
+		most:    o.Log,
 		heads:   make(map[alf.Key]*alf.Event),
 		results: make(map[alf.Key][]*alf.Event),
 		places:  make(map[string]*place),
@@ -95,6 +104,15 @@ func (r *Record) Append(ctx context.Context, events []*alf.Event) error {
 
 func (r *Record) keep(e *alf.Event) {
 	r.events = append(r.events, e)
+	if e.Logged() {
+		r.log = append(r.log, e.Entry())
+	}
+	if len(r.log) >= 2*r.most {
+		r.log = slices.Clone(r.log[len(r.log)-r.most:])
+	}
+	if e.Kind == alf.KindDaemon {
+		return
+	}
 	if e.Kind == alf.KindRemoved {
 		delete(r.heads, e.Key)
 		delete(r.results, e.Key)
@@ -143,6 +161,38 @@ func (r *Record) Last(_ context.Context, key alf.Key, n int) ([]*alf.Event, erro
 	}
 	out := slices.Clone(kept)
 	slices.Reverse(out)
+	return out, nil
+}
+
+// Entries implements state.Log.
+func (r *Record) Entries(_ context.Context, scope state.Scope, since, until time.Time) iter.Seq2[*alf.Event, error] {
+	return func(yield func(*alf.Event, error) bool) {
+		r.mu.Lock()
+		log := r.log // what is in it stays
+		r.mu.Unlock()
+		for _, e := range log {
+			wanted := scope.Takes(e.Key) && !e.Time.Before(since) && (until.IsZero() || e.Time.Before(until))
+			if wanted && !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// At implements state.Log.
+func (r *Record) At(_ context.Context, at time.Time, keys ...alf.Key) ([]*alf.Event, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	newest := make(map[alf.Key]*alf.Event, len(keys))
+	for _, e := range r.log {
+		if !e.Time.After(at) {
+			newest[e.Key] = e
+		}
+	}
+	out := make([]*alf.Event, len(keys))
+	for i, key := range keys {
+		out[i] = newest[key]
+	}
 	return out, nil
 }
 

@@ -52,11 +52,13 @@ func (v *View) take(events []*alf.Event) {
 	defer v.mu.Unlock()
 	for _, e := range events {
 		v.last = max(v.last, e.ID)
-		if e.Kind == alf.KindRemoved {
+		switch e.Kind {
+		case alf.KindRemoved:
 			delete(v.heads, e.Key)
-			continue
+		case alf.KindDaemon:
+		default:
+			v.heads[e.Key] = e
 		}
-		v.heads[e.Key] = e
 	}
 	close(v.grown)
 	v.grown = make(chan struct{})

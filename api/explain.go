@@ -1,0 +1,183 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"alf"
+	"alf/api/wire"
+	"alf/state"
+)
+
+// shownChanges is how many entries of the log stand below an explanation.
+const shownChanges = 20
+
+// explain answers with how the state of a host or service came to be what it is
+// or was.
+func (a *API) explain(w http.ResponseWriter, r *http.Request) error {
+	query, err := parameters(r, "at")
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	q := question{Query: a.query, key: keyOf(r), at: now, now: !query.Has("at")}
+	if !q.now {
+		if q.at, err = wire.ParseTime(query.Get("at"), now); err != nil {
+			return wire.NewError(http.StatusBadRequest, "at: %v", err)
+		}
+		if q.at.After(now) {
+			return wire.NewError(http.StatusBadRequest, "at is in the future")
+		}
+	}
+	return untagged(w, r, func() (any, error) {
+		var missing error
+		if q.row, missing = a.rowOf(q.key); missing == nil {
+			q.configured = true
+		}
+		span := Span{Scope: state.Scope{Key: q.key}, Until: q.at.Add(1), Limit: shownChanges}
+		if q.log, err = q.Newest(r.Context(), span); err != nil {
+			return nil, err
+		}
+		if !q.configured && len(q.log) == 0 {
+			return nil, missing
+		}
+		if q.gaps, err = q.Gaps(r.Context()); err != nil {
+			return nil, err
+		}
+		return q.answer(), nil
+	})
+}
+
+// question is what is asked for, and what is known of it.
+type question struct {
+	Query
+	key        alf.Key
+	at         time.Time
+	now        bool // at is now
+	configured bool // now
+	row        Row  // if so
+	log        []*alf.Event
+	gaps       []state.Gap
+}
+
+func (q *question) answer() wire.Explanation {
+	st, known := q.state()
+	x := wire.NewExplanation(q.key, st, q.at)
+	x.Now = q.now
+	if !known {
+		x.State, x.StateType = "", ""
+		if len(q.log) > 0 {
+			x.Removed = &q.log[0].Time
+		}
+	}
+	for _, g := range q.gaps {
+		if g.Has(q.at) {
+			x.NotRunning = wire.NewGap(g.From, g.Until)
+		}
+	}
+	if known {
+		x.Rule, x.Why = q.reason(st)
+	}
+	if known && q.now && q.configured {
+		q.plan(&x, st)
+	}
+	x.Changes = []wire.Event{}
+	for _, e := range q.log {
+		x.Changes = append(x.Changes, wire.NewEvent(e))
+	}
+	x.Write(time.UTC)
+	return x
+}
+
+// state returns the state at that time; false: it is not known, or what is asked
+// for was not configured.
+func (q *question) state() (alf.State, bool) {
+	switch {
+	case q.configured && (q.now || q.row.Service.Builtin == alf.CheckNone):
+		return q.row.State(), true
+	case len(q.log) > 0:
+		return q.log[0].State, q.log[0].Kind != alf.KindRemoved
+	case q.configured && q.row.Head != nil:
+		st := q.row.State()
+		return st, lasts(st, q.at)
+	}
+	return alf.State{}, false
+}
+
+// lasts reports whether st has been as it is since at: it may have come about
+// before the log begins.
+func lasts(st alf.State, at time.Time) bool {
+	if st.Type != alf.Hard || st.LastHardChange.IsZero() || !st.Stale.IsZero() {
+		return false
+	}
+	return !st.LastChange.After(at) && !st.LastHardChange.After(at)
+}
+
+// reason returns by which rule st came to be, as far as the log tells.
+func (q *question) reason(st alf.State) (rule, why string) {
+	if q.configured && q.row.Service.Builtin == alf.CheckNone {
+		return "H1", "nothing checks this host, so that it is assumed to be UP"
+	}
+	if st.Pending() {
+		return state.Reason(q.key, alf.State{}, st)
+	}
+	for _, e := range q.log {
+		was := e.State
+		if e.Kind == alf.KindRemoved {
+			return state.Reason(q.key, alf.State{}, st)
+		}
+		if was.Status != st.Status || was.Type != st.Type || was.Attempt != st.Attempt {
+			return state.Reason(q.key, was, st)
+		}
+	}
+	// From pending, both change; and only then nothing stands before it.
+	if n := len(q.log); n > 0 && n < shownChanges && q.log[n-1].Change.Has(alf.ChangeStatus|alf.ChangeType) {
+		return state.Reason(q.key, alf.State{}, st)
+	}
+	return "", ""
+}
+
+// plan says when the next check is due, and why then.
+func (q *question) plan(x *wire.Explanation, st alf.State) {
+	s, head := q.row.Service, q.row.Head
+	if head != nil && !st.LastCheck.IsZero() {
+		x.LastCheck = utc(st.LastCheck)
+	}
+	if head != nil && !head.NextCheck.IsZero() && s.Scheduled() {
+		x.NextCheck = utc(head.NextCheck)
+	}
+	switch {
+	case s.Builtin == alf.CheckNone:
+		x.NextWhy = "nothing checks this host (H1)"
+	case s.Passive:
+		x.NextWhy = "nothing is run, its results are submitted"
+	case head == nil:
+		x.NextWhy = "its first result is still to come"
+	case !st.Stale.IsZero():
+		x.NextWhy = "every " + span(s.Retry) + " (retry_interval) while nothing new is known"
+	case st.Type == alf.Soft && !st.Pending():
+		x.NextWhy = "every " + span(s.Retry) + " (retry_interval) while it is SOFT (R2)"
+	case s.Interval == 0:
+		x.NextWhy = "check_interval is 0, so that it is run when somebody orders it (R13)"
+	default:
+		x.NextWhy = "every " + span(s.Interval) + " (check_interval)"
+	}
+}
+
+func utc(t time.Time) *time.Time {
+	t = t.UTC()
+	return &t
+}
+
+// span writes d without the units that are zero: 1h, 5m, 20s.
+func span(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}

@@ -1,0 +1,182 @@
+package api_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"alf"
+	"alf/api/wire"
+	"alf/state"
+)
+
+// judged is a house in which Next judged the results of a service, a letter a
+// minute: o is OK, c CRITICAL, x an answer that did not come; r is an order to
+// recheck it.
+func judged(t *testing.T, s *alf.Service, letters string, more ...*alf.Event) *house {
+	var st alf.State
+	var events []*alf.Event
+	for i, letter := range letters {
+		at := minutes(i)
+		e := &alf.Event{Time: at, Key: s.Key, Kind: alf.KindResult, NextCheck: at.Add(s.Retry), Result: &alf.Result{End: at}}
+		switch letter {
+		case 'c':
+			e.Result.Status, e.Result.Output = alf.Critical, fmt.Sprint("CRITICAL at ", i)
+		case 'o':
+			e.Result.Output = fmt.Sprint("OK at ", i)
+		case 'x':
+			e.Result.Cause, e.Result.Output = alf.CauseTransport, "no route"
+		}
+		if letter == 'r' {
+			e.Kind, e.Author, e.Text = alf.KindCommand, "alice", "recheck"
+		} else {
+			st, e.Change = state.Next(s, st, e.Result, state.Around{Now: at})
+		}
+		e.State = st
+		events = append(events, e)
+	}
+	return open(t, alf.NewInventory([]*alf.Host{s.Host}, []*alf.Service{ssh(s.Host), s}), append(events, more...)...)
+}
+
+func minutes(n int) time.Time { return epoch.Add(time.Duration(n) * time.Minute) }
+
+func retried() *alf.Service {
+	s := service(&alf.Host{Name: "web1"}, "load", "load")
+	s.Interval, s.Retry = 5*time.Minute, 20*time.Second
+	return s
+}
+
+func explained(x wire.Explanation) string {
+	var out []string
+	for _, s := range x.Sentences {
+		out = append(out, string(s))
+	}
+	return strings.Join(out, "\n")
+}
+
+func TestExplain(t *testing.T) {
+	h := judged(t, retried(), "ooccrcoox")
+	f := func(at int, state, rule, want string) {
+		t.Helper()
+		x := same[wire.Explanation](t, h, "/api/v1/explain/web1/load?at="+minutes(at).Format(time.RFC3339))
+		if x.State != state || x.Rule != rule || x.Now || x.NextCheck != nil || explained(x) != want {
+			t.Errorf("at %d: %s, %s\n%s\nwant %s, %s\n%s", at, x.State, x.Rule, explained(x), state, rule, want)
+		}
+	}
+	f(-1, "", "", "At 2026-03-01 11:59:00 UTC, load on web1 was not known: the log has nothing about it from before.")
+	f(1, "OK", "R1", `At 2026-03-01 12:01:00 UTC, load on web1 was OK, HARD, attempt 1 of 3.
+It came into that state at 2026-03-01 12:00:00 UTC.
+Why: its first result was OK (R1).
+The last result that judged it said: OK at 0`)
+	f(2, "CRITICAL", "R2", `At 2026-03-01 12:02:00 UTC, load on web1 was CRITICAL, SOFT, attempt 1 of 3.
+It came into that state at 2026-03-01 12:02:00 UTC.
+Why: it had been OK, and a result that is not is tried again before it counts (R2).
+The last result that judged it said: CRITICAL at 2`)
+	f(4, "CRITICAL", "R3", `At 2026-03-01 12:04:00 UTC, load on web1 was CRITICAL, SOFT, attempt 2 of 3.
+It came into that state at 2026-03-01 12:02:00 UTC.
+Why: attempt 2 of 3 was not OK either (R3).
+The last result that judged it said: CRITICAL at 3`)
+	f(5, "CRITICAL", "R4", `At 2026-03-01 12:05:00 UTC, load on web1 was CRITICAL, HARD, attempt 3 of 3.
+It came into that state at 2026-03-01 12:02:00 UTC.
+It is HARD since 2026-03-01 12:05:00 UTC.
+Why: attempt 3 of 3 was not OK either (R4).
+The last result that judged it said: CRITICAL at 5`)
+	f(7, "OK", "R7", `At 2026-03-01 12:07:00 UTC, load on web1 was OK, HARD, attempt 1 of 3.
+It came into that state at 2026-03-01 12:06:00 UTC.
+Why: a recovery: it had been CRITICAL, HARD (R7).
+The last result that judged it said: OK at 6`)
+	f(9, "OK", "R7", `At 2026-03-01 12:09:00 UTC, load on web1 was OK, HARD, attempt 1 of 3.
+It came into that state at 2026-03-01 12:06:00 UTC.
+Why: a recovery: it had been CRITICAL, HARD (R7).
+The last result that judged it said: OK at 7
+Nothing new is known since 2026-03-01 12:08:00 UTC, because of transport: no route
+What gives no answer judges nothing, so that the last known state stays (T1).`)
+}
+
+func TestExplainNow(t *testing.T) {
+	h := judged(t, retried(), "oc")
+	x := same2(t, h, "/api/v1/explain/web1/load")
+	if !x.Now || !x.LastCheck.Equal(minutes(1)) || !x.NextCheck.Equal(minutes(1).Add(20*time.Second)) ||
+		x.NextWhy != "every 20s (retry_interval) while it is SOFT (R2)" || !strings.HasPrefix(explained(x), "load on web1 is CRITICAL, SOFT, attempt 1 of 3.\n") ||
+		!strings.Contains(explained(x), "The next check was due at 2026-03-01 12:01:20 UTC") {
+		t.Errorf("%s\n%+v", explained(x), x)
+	}
+	if len(x.Changes) != 2 || x.Changes[0].State != "CRITICAL" {
+		t.Errorf("changes = %+v", x.Changes)
+	}
+	x = same2(t, h, "/api/v1/explain/web1")
+	if want := "web1 is PENDING.\nWhy: no result has judged it yet (R1).\nNo check is planned: its first result is still to come."; explained(x) != want {
+		t.Errorf("%s\nwant %s", explained(x), want)
+	}
+
+	why := func(change func(*alf.Service), letters, want string) {
+		t.Helper()
+		s := retried()
+		change(s)
+		if x := same2(t, judged(t, s, letters), "/api/v1/explain/web1/load"); x.NextWhy != want {
+			t.Errorf("%s: %q, want %q", letters, x.NextWhy, want)
+		}
+	}
+	why(func(s *alf.Service) {}, "o", "every 5m (check_interval)")
+	why(func(s *alf.Service) {}, "ox", "every 20s (retry_interval) while nothing new is known")
+	why(func(s *alf.Service) { s.Interval = 0 }, "o", "check_interval is 0, so that it is run when somebody orders it (R13)")
+	why(func(s *alf.Service) { s.Passive = true }, "o", "nothing is run, its results are submitted")
+	why(func(s *alf.Service) { s.Interval = 90 * time.Minute }, "o", "every 1h30m (check_interval)")
+}
+
+// same2 is same for an answer that holds the time of the request.
+func same2(t *testing.T, h *house, path string) wire.Explanation {
+	t.Helper()
+	asJSON, asXML := both[wire.Explanation](t, h, path)
+	if explained(asJSON) != explained(asXML) {
+		t.Errorf("the JSON says\n%s\nthe XML\n%s", explained(asJSON), explained(asXML))
+	}
+	return asJSON
+}
+
+// What Alf could not know at that time it says.
+func TestExplainGaps(t *testing.T) {
+	stopped := &alf.Event{Time: minutes(5), Kind: alf.KindDaemon, Text: alf.Stopped}
+	started := &alf.Event{Time: minutes(8), Kind: alf.KindDaemon, Text: alf.Started}
+	removed := &alf.Event{Time: minutes(9), Key: alf.Key{Host: "web1", Service: "old"}, Kind: alf.KindRemoved}
+	h := judged(t, retried(), "oc", stopped, started, removed)
+	x := same[wire.Explanation](t, h, "/api/v1/explain/web1/load?at="+minutes(6).Format(time.RFC3339))
+	if x.NotRunning == nil || !strings.Contains(explained(x), "Alf did not run from 2026-03-01 12:05:00 UTC until 2026-03-01 12:08:00 UTC") {
+		t.Errorf("while Alf did not run: %s", explained(x))
+	}
+	x = same2(t, h, "/api/v1/explain/web1/old")
+	if want := "old on web1 is not configured: it left the configuration at 2026-03-01 12:09:00 UTC."; explained(x) != want || x.State != "" {
+		t.Errorf("what is gone: %s, want %s", explained(x), want)
+	}
+}
+
+// Where the log has nothing any more, the state itself tells if it is old enough.
+func TestExplainBeforeTheLog(t *testing.T) {
+	s := retried()
+	e := result(s.Key, alf.OK, alf.Hard, 1, minutes(60), "fine")
+	e.Change, e.State.LastChange, e.State.LastHardChange = 0, epoch, epoch
+	h := open(t, alf.NewInventory([]*alf.Host{s.Host}, []*alf.Service{s}), e)
+	x := same[wire.Explanation](t, h, "/api/v1/explain/web1/load?at="+minutes(10).Format(time.RFC3339))
+	if x.State != "OK" || x.Rule != "" || !x.Since.Equal(epoch) {
+		t.Errorf("%s", explained(x))
+	}
+	if x := same[wire.Explanation](t, h, "/api/v1/explain/web1/load?at="+minutes(-1).Format(time.RFC3339)); x.State != "" {
+		t.Errorf("%s", explained(x))
+	}
+}
+
+func TestExplainMistakes(t *testing.T) {
+	h := judged(t, retried(), "o")
+	f := func(path string, status int, want string) {
+		t.Helper()
+		if body := h.get(t, "/api/v1/explain/"+path, status).Body.String(); !strings.Contains(body, want) {
+			t.Errorf("%s = %s, want %q in it", path, body, want)
+		}
+	}
+	f("web9", 404, `there is no host \"web9\"`)
+	f("web1/x", 404, `there is no service \"x\"`)
+	f("web1?at=yesterday", 400, `at: time \"yesterday\"`)
+	f("web1?at=2199-01-01T00:00:00Z", 400, "at is in the future")
+	f("web1?since=1h", 400, `parameter \"since\"`)
+}

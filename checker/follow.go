@@ -1,0 +1,231 @@
+package checker
+
+import (
+	"time"
+
+	"alf"
+	"alf/state"
+)
+
+// around is what package state needs to know besides it.
+func (l *loop) around(it *item, now time.Time) state.Around {
+	a := state.Around{Now: now, Started: it.since}
+	if !it.service.Key.IsHost() {
+		if host := l.items[alf.Key{Host: it.service.Key.Host}]; host != nil {
+			a.Host = &host.state
+		}
+		return a
+	}
+	for _, name := range it.service.Host.Parents {
+		if parent := l.items[alf.Key{Host: name}]; parent != nil {
+			a.Parents = append(a.Parents, parent.state)
+		}
+	}
+	return a
+}
+
+// follow does what follows from a new state of it: others are asked, downtimes
+// begin with one of it, and time may do something.
+func (l *loop) follow(it *item, change alf.Change, now time.Time) {
+	if it.service.Key.IsHost() {
+		l.askFamily(it, change, now)
+	} else {
+		l.askHost(it, change, now)
+		l.calmHost(it, now)
+	}
+	if change.Has(alf.ChangeDowntime) {
+		l.trigger(it, now)
+	}
+	l.watch(it, now)
+}
+
+// hostHorizon is how long the last check of a host answers for it, as Nagios'
+// cached_host_check_horizon does (RULES R11).
+const hostHorizon = 15 * time.Second
+
+// askHost has the host of a service checked at once, if the service's last
+// result says that what is known of the host may be wrong: its link is lost, a
+// problem is new, or it answers though it was not UP (RULES R11). What the
+// service knew before counts only after the horizon.
+func (l *loop) askHost(it *item, change alf.Change, now time.Time) {
+	host := l.items[alf.Key{Host: it.service.Key.Host}]
+	if host == nil {
+		return
+	}
+	st, cause := host.state, it.result.Cause
+	up := st.Status == alf.Up && !st.Pending() && st.Stale.IsZero()
+	news := change&(alf.ChangeStale|alf.ChangeFresh) != 0
+	ssh := host.service.Builtin == alf.CheckSSH
+	switch {
+	case ssh && it.service.On != nil && it.service.On.Name == it.service.Key.Host:
+		link := cause == alf.CauseTransport || cause == alf.CauseAuth || cause == alf.CauseHostKey
+		if up && link || !up && cause.Judges() {
+			l.ask(host, news, now)
+			return
+		}
+		fallthrough
+	default:
+		if !cause.Judges() || it.state.Status == alf.OK && up {
+			return
+		}
+		if it.state.Status == alf.OK || change.Has(alf.ChangeStatus) {
+			l.ask(host, false, now)
+		}
+	}
+}
+
+// ask has a host checked now. Without news, its last check answers for it for a
+// while.
+func (l *loop) ask(host *item, news bool, now time.Time) {
+	last := later(host.asked, host.state.LastCheck)
+	if host.busy || !host.service.Scheduled() || host.state.Off.Has(alf.SwitchChecks) || !news && now.Sub(last) < hostHorizon {
+		return
+	}
+	host.asked = now
+	l.agenda.set(&host.check, now)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// askFamily has those hosts checked on which the state of a host depends, and
+// those that depend on it (RULES H3): what is DOWN may be behind something that
+// is, and what was behind it may be back.
+func (l *loop) askFamily(it *item, change alf.Change, now time.Time) {
+	if !change.Has(alf.ChangeStatus) || it.state.Pending() {
+		return
+	}
+	up := it.state.Status == alf.Up
+	for _, name := range it.service.Host.Parents {
+		if parent := l.items[alf.Key{Host: name}]; parent != nil && (parent.state.Status == alf.Up) != up {
+			l.ask(parent, false, now)
+		}
+	}
+	for _, name := range l.children[it.service.Key.Host] {
+		child := l.items[alf.Key{Host: name}]
+		if child != nil && (up && child.state.Status != alf.Up || !up && child.state.Status != alf.Unreachable) {
+			l.ask(child, true, now)
+		}
+	}
+}
+
+// calmHost lets the history of a host age with the results of its services, so
+// that one that is seldom checked does not flap for ever (RULES F3).
+func (l *loop) calmHost(it *item, now time.Time) {
+	host := l.items[alf.Key{Host: it.service.Key.Host}]
+	if host == nil || !host.service.Flapping.Enabled {
+		return
+	}
+	prev := host.state
+	next, change := state.Calm(host.service, prev, l.mean[host.service.Key.Host], l.around(host, now))
+	if next.Flap == prev.Flap {
+		return
+	}
+	host.state = next
+	l.record(host.event(alf.KindTick, change, now))
+}
+
+// family is what hosts have to do with each other and with their services.
+type family struct {
+	children map[alf.HostName][]alf.HostName
+	mean     map[alf.HostName]time.Duration // check interval of the services of a host that may flap
+}
+
+// kin finds the families of an inventory.
+func kin(inventory *alf.Inventory) family {
+	f := family{make(map[alf.HostName][]alf.HostName), make(map[alf.HostName]time.Duration)}
+	for _, h := range inventory.Hosts() {
+		for _, p := range h.Parents {
+			f.children[p] = append(f.children[p], h.Name)
+		}
+		own := inventory.Service(alf.Key{Host: h.Name})
+		if own == nil || !own.Flapping.Enabled {
+			continue
+		}
+		services := inventory.On(h.Name)
+		for _, s := range services {
+			f.mean[h.Name] += s.Interval / time.Duration(len(services))
+		}
+	}
+	return f
+}
+
+// trigger begins the downtimes that wait for those of it that are in effect.
+func (l *loop) trigger(it *item, now time.Time) {
+	for _, d := range it.state.Downtimes {
+		if d.Began.IsZero() {
+			continue
+		}
+		for other := range l.waiters[d.ID] {
+			next, change := state.Triggered(other.state, d.ID, l.around(other, now))
+			delete(l.waiters[d.ID], other)
+			if change == 0 || other.gone {
+				continue
+			}
+			other.state = next
+			l.record(other.event(alf.KindTick, change, now))
+			l.follow(other, change, now)
+		}
+		delete(l.waiters, d.ID)
+	}
+}
+
+// watch sees to it that time is let do its part with it. An alarm that rings
+// too early costs little; one that would ring too late is set anew.
+func (l *loop) watch(it *item, now time.Time) {
+	for _, d := range it.state.Downtimes {
+		if d.Trigger != "" && d.Began.IsZero() {
+			l.await(d.Trigger, it)
+		}
+	}
+	_, change, at := state.Tick(it.service, it.state, l.around(it, now))
+	if change != 0 {
+		at = now
+	}
+	if at.IsZero() || !it.alarm.due.IsZero() && !at.Before(it.alarm.due) {
+		return
+	}
+	l.alarms.set(&it.alarm, at)
+}
+
+func (l *loop) await(id string, it *item) {
+	if l.waiters[id] == nil {
+		l.waiters[id] = make(map[*item]bool)
+	}
+	l.waiters[id][it] = true
+}
+
+// ring lets time do what it does to those whose alarm is due.
+func (l *loop) ring() {
+	now := time.Now()
+	for len(l.queue) < maxQueued {
+		e := l.alarms.take(now)
+		if e == nil {
+			return
+		}
+		e.due = time.Time{}
+		l.tick(e.item, now)
+	}
+}
+
+func (l *loop) tick(it *item, now time.Time) {
+	next, change, _ := state.Tick(it.service, it.state, l.around(it, now))
+	if it.busy && change == alf.ChangeStale {
+		// It is being checked, and says so soon.
+		l.alarms.set(&it.alarm, now.Add(it.service.Interval))
+		return
+	}
+	if change == 0 && next.LastCheck.Equal(it.state.LastCheck) {
+		l.watch(it, now)
+		return
+	}
+	prev := it.state
+	it.state = next
+	l.log(it, prev, change)
+	l.record(it.event(alf.KindTick, change, now))
+	l.follow(it, change, now)
+}

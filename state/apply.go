@@ -1,0 +1,123 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"alf"
+)
+
+// The bounds of what people may add to a key.
+const (
+	maxDowntimes = 100
+	maxComments  = 100 // the oldest goes
+)
+
+// The errors of Apply.
+var (
+	ErrNoProblem = errors.New("there is no problem to acknowledge")
+	ErrNotAcked  = errors.New("it is not acknowledged")
+	ErrNotThere  = errors.New("there is none of that ID")
+	ErrTooMany   = errors.New("there are too many downtimes already")
+)
+
+// Apply returns the state that a command leads to from prev, and what is new in
+// it. A command whose ID is there already changes nothing, so that it may be
+// given twice. The verbs that need a run or a result are not for Apply.
+func Apply(s *alf.Service, prev alf.State, c alf.Command, around Around) (alf.State, alf.Change, error) {
+	next := prev
+	switch c.Verb {
+	case alf.Acknowledge:
+		return acknowledge(prev, c)
+	case alf.Unacknowledge:
+		if prev.Ack == nil {
+			return prev, 0, ErrNotAcked
+		}
+		next.Ack = nil
+		return next, alf.ChangeUnack, nil
+	case alf.ScheduleDowntime:
+		return schedule(prev, c, around)
+	case alf.CancelDowntime:
+		return cancel(prev, c.ID)
+	case alf.AddComment, alf.DeleteComment:
+		return comment(prev, c)
+	case alf.SwitchOff, alf.SwitchOn:
+		if next.Off |= c.Switch; c.Verb == alf.SwitchOn {
+			next.Off &^= c.Switch
+		}
+		var calm alf.Change
+		if next.Off.Has(alf.SwitchFlapping) {
+			next.Flap, calm = flaps(s, next.Off, next.Flap)
+		}
+		if next.Off == prev.Off {
+			return prev, 0, nil
+		}
+		return next, alf.ChangeSwitch | calm, nil
+	}
+	return prev, 0, fmt.Errorf("%q is no order about a state", c.Verb)
+}
+
+// acknowledge refuses what is no problem, as Nagios does (RULES N7, N21). One
+// acknowledgement takes the place of another.
+func acknowledge(prev alf.State, c alf.Command) (alf.State, alf.Change, error) {
+	switch {
+	case prev.Pending() || prev.Status == alf.OK:
+		return prev, 0, ErrNoProblem
+	case prev.Ack != nil && prev.Ack.ID == c.ID:
+		return prev, 0, nil
+	}
+	next := prev
+	next.Ack = &alf.Ack{ID: c.ID, Author: c.Author, Text: c.Text, Time: c.Time, Sticky: c.Sticky, Expires: c.Expires}
+	return next, alf.ChangeAck, nil
+}
+
+// schedule plans a downtime; one that should be in effect already begins at
+// once.
+func schedule(prev alf.State, c alf.Command, around Around) (alf.State, alf.Change, error) {
+	switch {
+	case slices.ContainsFunc(prev.Downtimes, func(d *alf.Downtime) bool { return d.ID == c.ID }):
+		return prev, 0, nil
+	case !c.Start.Before(c.End):
+		return prev, 0, fmt.Errorf("the downtime ends at %v, before it starts at %v", c.End, c.Start)
+	case !around.Now.Before(c.End):
+		return prev, 0, fmt.Errorf("the downtime is over since %v", c.End)
+	case len(prev.Downtimes) >= maxDowntimes:
+		return prev, 0, ErrTooMany
+	}
+	next := prev
+	next.Downtimes = append(slices.Clip(prev.Downtimes), &alf.Downtime{
+		ID: c.ID, Author: c.Author, Text: c.Text, Time: c.Time,
+		Start: c.Start, End: c.End, Duration: c.Duration, Trigger: c.Trigger,
+	})
+	next, began, _ := timed(next, around.Now)
+	return next, alf.ChangePlanned | began, nil
+}
+
+// cancel drops a downtime, whether it has begun or not.
+func cancel(prev alf.State, id string) (alf.State, alf.Change, error) {
+	named := func(d *alf.Downtime) bool { return d.ID == id }
+	if !slices.ContainsFunc(prev.Downtimes, named) {
+		return prev, 0, ErrNotThere
+	}
+	next := prev
+	next.Downtimes = without(prev.Downtimes, named)
+	return next, alf.ChangeCancelled, nil
+}
+
+func comment(prev alf.State, c alf.Command) (alf.State, alf.Change, error) {
+	named := func(x *alf.Comment) bool { return x.ID == c.ID }
+	next, there := prev, slices.ContainsFunc(prev.Comments, named)
+	switch {
+	case c.Verb == alf.DeleteComment && !there:
+		return prev, 0, ErrNotThere
+	case c.Verb == alf.DeleteComment:
+		next.Comments = without(prev.Comments, named)
+	case there:
+		return prev, 0, nil
+	default:
+		from := max(len(prev.Comments)-maxComments+1, 0)
+		next.Comments = append(slices.Clone(prev.Comments[from:]), &alf.Comment{ID: c.ID, Author: c.Author, Text: c.Text, Time: c.Time})
+	}
+	return next, alf.ChangeComment, nil
+}

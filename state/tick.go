@@ -1,0 +1,65 @@
+package state
+
+import (
+	"fmt"
+	"time"
+
+	"alf"
+)
+
+// Tick returns the state that time leads to from prev, what is new in it, and
+// when time will do something again, if nothing else happens before; zero:
+// never. Downtimes begin and end, acknowledgements expire, and what nobody hears
+// of any more becomes stale.
+func Tick(s *alf.Service, prev alf.State, around Around) (alf.State, alf.Change, time.Time) {
+	next, change, at := timed(prev, around.Now)
+	if a := next.Ack; a != nil && !a.Expires.IsZero() {
+		if around.Now.Before(a.Expires) {
+			at = earlier(at, a.Expires)
+		} else {
+			next.Ack = nil
+			change |= alf.ChangeUnack
+		}
+	}
+	next, aged, old := age(s, next, around)
+	return next, change | aged, earlier(at, old)
+}
+
+// age looks at how old the last result is. If freshness is wanted, an old one
+// turns UNKNOWN through the ordinary rules (RULES T3, N27). A check that Alf
+// should have run is marked as late after twice its interval.
+func age(s *alf.Service, st alf.State, around Around) (alf.State, alf.Change, time.Time) {
+	last := later(st.LastCheck, around.Started)
+	switch {
+	case s.Freshness > 0 && !st.Off.Has(alf.SwitchPassive):
+		old := last.Add(s.Freshness)
+		if around.Now.Before(old) {
+			return st, 0, old
+		}
+		next, change := Next(s, st, missing(s, around.Now), around)
+		return next, change, around.Now.Add(s.Freshness)
+	case s.Scheduled() && s.Interval > 0 && st.Stale.IsZero() && !st.Off.Has(alf.SwitchChecks):
+		late := last.Add(2*s.Interval + s.Timeout)
+		if around.Now.Before(late) {
+			return st, 0, late
+		}
+		next, change := stale(st, alf.CauseLate, fmt.Sprintf("not checked since %v", last.Format(time.RFC3339)), around.Now)
+		return next, change, time.Time{}
+	}
+	return st, 0, time.Time{}
+}
+
+// missing is the result that stands for one that did not come.
+func missing(s *alf.Service, now time.Time) *alf.Result {
+	return &alf.Result{
+		Status: alf.Unknown, ReturnCode: int(alf.Unknown), Source: alf.Passive,
+		Output: fmt.Sprintf("No result for %v", s.Freshness), Due: now, Start: now, End: now,
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
