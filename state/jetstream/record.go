@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -147,6 +148,10 @@ func Open(ctx context.Context, o Options) (*Record, error) {
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
+	// All that there is has been read, and most of it is garbage by now. What the
+	// server holds in pools goes at the second time.
+	debug.FreeOSMemory()
+	debug.FreeOSMemory()
 	return r, nil
 }
 

@@ -1,12 +1,12 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"time"
@@ -47,10 +47,6 @@ const indexer = " results"
 // tries again; the events wait in memory. It also starts an embedded server anew
 // that cannot write any more.
 func (r *Record) Run(ctx context.Context) error {
-	// Opening has read all that there is, and most of it is garbage by now. What
-	// the server holds in pools goes at the second time.
-	debug.FreeOSMemory()
-	debug.FreeOSMemory()
 	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
 		err := r.index(ctx)
 		if ctx.Err() != nil {
@@ -85,12 +81,35 @@ func (r *Record) index(ctx context.Context) error {
 	}
 	p := r.indexerPlace()
 	err = r.read(ctx, &cursor{done: p.Done}, func(ctx context.Context, events []*alf.Event, dropped uint64) error {
+		if dropped > 0 { // by the feed; they still wait in memory
+			missed := r.waitingUpTo(p.Done + alf.ID(dropped))
+			if err := r.copyOut(ctx, p, missed, dropped-uint64(len(missed)), known); err != nil {
+				return err
+			}
+			dropped = 0
+		}
 		return r.copyOut(ctx, p, events, dropped, known)
 	})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return err
+}
+
+// waitingUpTo returns what waits for the histories, up to that event, in order.
+func (r *Record) waitingUpTo(id alf.ID) []*alf.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []*alf.Event
+	for _, events := range r.pending {
+		for _, e := range events {
+			if e.ID <= id {
+				out = append(out, e)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *alf.Event) int { return cmp.Compare(a.ID, b.ID) })
+	return out
 }
 
 func (r *Record) indexerPlace() *place {
