@@ -33,10 +33,11 @@ fuzz: need
 	@tools/fuzz $(or $(FUZZTIME),30s)
 
 bench: setup
-	$(GO) test -run '^$$' -bench . -benchmem ./perfdata ./state ./checker ./sinks
+	$(GO) test -run '^$$' -bench . -benchmem ./perfdata ./state ./state/jetstream ./checker ./sinks
 	$(GO) test -run "^$$" -bench AgainstCheckBySSH -benchtime 1x ./bench
 	$(GO) test -run "^$$" -bench ManyAtOnce -benchtime 1000x ./bench
-	$(GO) test -run "^$$" -bench Journal ./bench
+	$(GO) test -run "^$$" -bench "Journal[^I]" ./bench
+	$(GO) test -run "^$$" -bench JournalIdle -benchtime 1x ./bench -args -keys 100000
 
 kills: need
 	$(GO) test ./state/jetstream -run 'TestKill$$' -timeout 20m -args -kills 100

@@ -342,6 +342,9 @@ func (d *decoder) fill(e *alf.Event) {
 	if d.byte() == 1 {
 		e.Result = new(alf.Result)
 		d.result(e.Result)
+		if e.State.Output == e.Result.Output { // as a rule: kept once
+			e.State.Output = e.Result.Output
+		}
 	}
 	if len(d.data) > 0 {
 		e.Author, e.Text = d.string(), d.string()

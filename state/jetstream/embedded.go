@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,7 +39,8 @@ type embedded struct {
 type trouble struct {
 	once     sync.Once
 	happened chan struct{}
-	err      error // once it happened
+	err      error       // once it happened
+	damaged  atomic.Bool // the server has met a block that it cannot read
 }
 
 func (t *trouble) report(err error) {
@@ -161,8 +163,31 @@ func (e *embedded) check() {
 	}
 }
 
-func (e *embedded) feedDir() string {
-	return filepath.Join(e.o.Dir, server.JetStreamStoreDir, "$G", "streams", "ALF_FEED", "msgs")
+func (e *embedded) feedDir() string { return filepath.Join(streamsDir(e.o.Dir), "ALF_FEED", "msgs") }
+
+func streamsDir(dir string) string {
+	return filepath.Join(dir, server.JetStreamStoreDir, "$G", "streams")
+}
+
+var errBlock = errors.New("a block of the record is damaged")
+
+// checkBlocks fails if reading the ends of all histories has met a damaged
+// block. What the server's index says of it is wrong then, and hides what is
+// written later.
+func (r *Record) checkBlocks(context.Context) error {
+	if r.server != nil && !r.mended && r.server.current().damaged.Load() {
+		return errBlock
+	}
+	return nil
+}
+
+// forgetIndexes makes the next server look into all blocks by itself.
+func forgetIndexes(dir string) error {
+	names, err := filepath.Glob(filepath.Join(streamsDir(dir), "*", "msgs", "index.db"))
+	for _, name := range names {
+		err = errors.Join(err, os.Remove(name))
+	}
+	return err
 }
 
 // cancelBroken cancels when the server breaks, and returns then or when ctx ends.
@@ -397,6 +422,9 @@ func (b bridge) say(level slog.Level, format string, v []any) {
 	b.log.Log(context.Background(), level, "nats server", "err", text)
 	if breaks(text) {
 		b.trouble.report(errors.New(text))
+	}
+	if strings.Contains(text, "corrupt") {
+		b.trouble.damaged.Store(true)
 	}
 }
 

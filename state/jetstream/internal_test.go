@@ -318,3 +318,68 @@ func TestPendingIsBoundedByBytes(t *testing.T) {
 		t.Errorf("%d bytes count as waiting", r.weight)
 	}
 }
+
+// TestLastOfLargeResults reads a history of which the server does not send all at
+// a time.
+func TestLastOfLargeResults(t *testing.T) {
+	dir := t.TempDir()
+	r := openBare(t, dir)
+	for n := range 4 {
+		e := event("a", n)
+		e.Result.LongOutput = strings.Repeat("x", 6<<20)
+		if err := r.Append(t.Context(), []*alf.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Close()
+	r = openBare(t, dir)
+	defer r.Close()
+	a := alf.Key{Host: "a"}
+	events, next, err := r.historyFrom(t.Context(), "2M", a, 1)
+	if err != nil || next == 0 {
+		t.Fatalf("one request got all: %d events, %v", len(events), err)
+	}
+	if got := outputs(t, r, a); got != "[3 2 1]" {
+		t.Errorf("Last = %v", got)
+	}
+}
+
+// TestFeedTurnsOver: what the feed lets go before it is in the histories comes
+// there from memory.
+func TestFeedTurnsOver(t *testing.T) {
+	o := Options{Dir: t.TempDir(), History: 3, MaxBytes: 20_000, Recent: 1}
+	r, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 500 {
+		host := "a"
+		if n < 3 {
+			host = "early"
+		}
+		if err := r.Append(t.Context(), []*alf.Event{event(host, n)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if msg, err := r.message(t.Context(), 1); err != nil || msg.Sequence < 10 {
+		t.Fatalf("the feed begins with %+v, %v", msg, err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { r.Run(ctx); close(done) }()
+	for began := time.Now(); r.Stats().Behind > 0; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 10*time.Second {
+			t.Fatalf("%d events are not in the histories", r.Stats().Behind)
+		}
+	}
+	stop()
+	<-done
+	r.Close()
+	if r, err = Open(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got := outputs(t, r, alf.Key{Host: "early"}); got != "[2 1 0]" {
+		t.Errorf("Last = %v", got)
+	}
+}

@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -81,6 +82,7 @@ type Record struct {
 	keep   map[string]jetstream.Stream // by class
 	logs   jetstream.Stream
 	writer string // marks the messages of this Record
+	mended bool   // it was opened without the server's indexes, which were wrong
 	stats  counters
 
 	half []*alf.Event // those that an Append kept before it failed; Append's own
@@ -134,7 +136,27 @@ func Open(ctx context.Context, o Options) (*Record, error) {
 		o.Recent = defaultRecent
 	}
 	o.Replicas = max(o.Replicas, 1)
-	r := &Record{
+	r := newRecord(o)
+	err := r.open(ctx)
+	if errors.Is(err, errBlock) {
+		if err = errors.Join(r.Close(), forgetIndexes(o.Dir)); err == nil {
+			r = newRecord(o)
+			r.mended = true
+			err = r.open(ctx)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	// All that there is has been read, and most of it is garbage by now. What the
+	// server holds in pools goes at the second time.
+	debug.FreeOSMemory()
+	debug.FreeOSMemory()
+	return r, nil
+}
+
+func newRecord(o Options) *Record {
+	return &Record{
 		o: o, log: o.Log, writer: rand.Text(),
 		keep:    make(map[string]jetstream.Stream),
 		heads:   make(map[alf.Key]*alf.Event),
@@ -143,15 +165,11 @@ func Open(ctx context.Context, o Options) (*Record, error) {
 		places:  make(map[string]*place),
 		grown:   make(chan struct{}),
 	}
-	if err := r.open(ctx); err != nil {
-		return nil, errors.Join(err, r.Close())
-	}
-	return r, nil
 }
 
 func (r *Record) open(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		r.connect, r.streams, r.readEnd, r.readPlaces, r.readHeads, r.catchUp,
+		r.connect, r.streams, r.readEnd, r.readPlaces, r.readHeads, r.checkBlocks, r.catchUp,
 	} {
 		if err := step(ctx); err != nil {
 			return err

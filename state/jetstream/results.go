@@ -1,12 +1,14 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -79,12 +81,35 @@ func (r *Record) index(ctx context.Context) error {
 	}
 	p := r.indexerPlace()
 	err = r.read(ctx, &cursor{done: p.Done}, func(ctx context.Context, events []*alf.Event, dropped uint64) error {
+		if dropped > 0 { // by the feed; they still wait in memory
+			missed := r.waitingUpTo(p.Done + alf.ID(dropped))
+			if err := r.copyOut(ctx, p, missed, dropped-uint64(len(missed)), known); err != nil {
+				return err
+			}
+			dropped = 0
+		}
 		return r.copyOut(ctx, p, events, dropped, known)
 	})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return err
+}
+
+// waitingUpTo returns what waits for the histories, up to that event, in order.
+func (r *Record) waitingUpTo(id alf.ID) []*alf.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []*alf.Event
+	for _, events := range r.pending {
+		for _, e := range events {
+			if e.ID <= id {
+				out = append(out, e)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b *alf.Event) int { return cmp.Compare(a.ID, b.ID) })
+	return out
 }
 
 func (r *Record) indexerPlace() *place {
@@ -117,6 +142,13 @@ func (r *Record) catchUp(ctx context.Context) error {
 			p.Done = min(p.Done, known[class])
 		}
 	}
+	if r.mended {
+		r.log.Warn("a block is damaged; what the feed has that is newer than what is left of a history is written again")
+		p.Done = 0
+	}
+	// What each key's history ends with has just been read, so that alone counts:
+	// behind a damage may stand newer events of others.
+	known = map[string]alf.ID{logView: known[logView]}
 	p.mark, p.stored = p.Done, time.Now()
 	c := &cursor{done: p.Done}
 	for grown := (<-chan struct{})(nil); grown == nil && err == nil; {
@@ -572,15 +604,43 @@ func newestResults(events []*alf.Event, n int) []*alf.Event {
 	return out
 }
 
-// history reads what one class keeps of a key's results, oldest first, in one
-// request.
+// historyBytes is how much one request of a history asks for: large results fill
+// no buffer on the way.
+const historyBytes = 8 << 20
+
+// history reads what one class keeps of a key's results, oldest first: in one
+// request, unless the server ends its answer early.
 func (r *Record) history(ctx context.Context, class string, key alf.Key) ([]*alf.Event, error) {
 	var all []*alf.Event
-	request := directGet{NextBySubject: keySubject(resultSubject, class, key), Seq: 1, Batch: r.o.History}
-	err := r.direct(ctx, "ALF_RESULTS_"+class, request, func(msg *nats.Msg) error {
-		events, err := decodeBatch(msg.Data)
+	for seq := uint64(1); ; {
+		events, next, err := r.historyFrom(ctx, class, key, seq)
 		all = append(all, events...)
+		if err != nil || next == 0 {
+			return all, err
+		}
+		seq = next
+	}
+}
+
+// historyFrom makes one request, and returns where the next one begins; 0: there
+// is no more.
+func (r *Record) historyFrom(ctx context.Context, class string, key alf.Key, seq uint64) (events []*alf.Event, next uint64, err error) {
+	request := directGet{NextBySubject: keySubject(resultSubject, class, key), Seq: seq, Batch: r.o.History, MaxBytes: historyBytes}
+	err = r.direct(ctx, "ALF_RESULTS_"+class, request, func(msg *nats.Msg) error {
+		some, err := decodeBatch(msg.Data)
+		if err != nil {
+			return err
+		}
+		events, next = append(events, some...), 0
+		if left := msg.Header.Get(pendingHeader); left == "0" {
+			return nil
+		}
+		next, err = strconv.ParseUint(msg.Header.Get(jetstream.SequenceHeader), 10, 64)
+		next++
 		return err
 	})
-	return all, err
+	return events, next, err
 }
+
+// pendingHeader says how many messages come behind one of a batch.
+const pendingHeader = "Nats-Num-Pending"
