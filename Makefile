@@ -32,7 +32,7 @@ fuzz: need
 	@tools/fuzz $(or $(FUZZTIME),30s)
 
 bench: setup
-	$(GO) test -run '^$$' -bench . -benchmem ./perfdata ./state ./checker ./sinks
+	$(GO) test -run '^$$' -bench . -benchmem ./perfdata ./calendar ./state ./checker ./sinks
 	$(GO) test -run "^$$" -bench AgainstCheckBySSH -benchtime 1x ./bench
 	$(GO) test -run "^$$" -bench ManyAtOnce -benchtime 1000x ./bench
 	$(GO) test -run "^$$" -bench Journal ./bench
