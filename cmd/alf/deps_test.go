@@ -22,6 +22,7 @@ import (
 var imports = map[string][]string{
 	"alf":                           {"alf/perfdata"},                                                                                           // the words; results hold perfdata
 	"alf/perfdata":                  {},                                                                                                         // pure
+	"alf/calendar":                  {},                                                                                                         // pure
 	"alf/sshmux":                    {},                                                                                                         // knows nothing of monitoring
 	"alf/plugins":                   {},                                                                                                         // scripts
 	"alf/state":                     {"alf", "alf/perfdata"},                                                                                    // pure
