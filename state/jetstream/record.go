@@ -79,7 +79,7 @@ type Record struct {
 	feed   jetstream.Stream
 	keep   map[string]jetstream.Stream // by class
 	logs   jetstream.Stream
-	docs   jetstream.Stream
+	docs   documents
 	writer string // marks the messages of this Record
 	stats  counters
 
@@ -108,10 +108,11 @@ type batch struct {
 }
 
 var (
-	_ state.Recorder = (*Record)(nil)
-	_ state.Reader   = (*Record)(nil)
-	_ state.Feed     = (*Record)(nil)
-	_ state.Log      = (*Record)(nil)
+	_ state.Recorder  = (*Record)(nil)
+	_ state.Reader    = (*Record)(nil)
+	_ state.Feed      = (*Record)(nil)
+	_ state.Log       = (*Record)(nil)
+	_ state.Documents = (*Record)(nil)
 )
 
 // Open opens the record, or makes a new one. Run must run as long as the Record
@@ -181,6 +182,9 @@ func (r *Record) streams(ctx context.Context) error {
 		Name: logStream, Subjects: []string{logSubject + ">"},
 		MaxBytes: r.o.LogBytes, MaxAge: r.o.LogAge, Discard: jetstream.DiscardOld, AllowDirect: true,
 	}); err != nil {
+		return err
+	}
+	if r.docs.stream, err = r.stream(ctx, r.docsConfig()); err != nil {
 		return err
 	}
 	for _, class := range classes {
