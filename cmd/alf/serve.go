@@ -68,12 +68,17 @@ func serve(ctx context.Context, c *config.Config, log io.Writer, hup <-chan os.S
 }
 
 func openJournal(ctx context.Context, c *config.Config, log *slog.Logger) (*jetstream.Record, error) {
+	return jetstream.Open(ctx, journalOptions(c, log))
+}
+
+func journalOptions(c *config.Config, log *slog.Logger) jetstream.Options {
 	j := c.Journal
-	return jetstream.Open(ctx, jetstream.Options{
+	return jetstream.Options{
 		Dir: filepath.Join(c.Daemon.DataDir, "journal"), URL: j.URL, Credentials: j.Credentials, CA: j.CA, Replicas: j.Replicas,
 		History: j.History, MaxAge: j.Retention, MaxBytes: int64(j.MaxBytes),
-		LogAge: j.LogRetention, LogBytes: int64(j.LogMaxBytes), SyncAlways: j.SyncAlways, Log: log,
-	})
+		LogAge: j.LogRetention, LogBytes: int64(j.LogMaxBytes), SyncAlways: j.SyncAlways,
+		Version: version(), Log: log,
+	}
 }
 
 // journal is what every engine of the record does.

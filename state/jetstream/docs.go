@@ -17,8 +17,6 @@ import (
 	"alf/state"
 )
 
-const docsStream = "ALF_DOCS"
-
 // tombstoneFor is how long it is known that a document was dropped. Removing its
 // message alone would not last: if Alf is killed at once, it comes back.
 const tombstoneFor = 24 * time.Hour

@@ -279,7 +279,7 @@ func (r *Record) sync() error {
 }
 
 func (e *embedded) sync() error {
-	dir := filepath.Join(e.o.Dir, server.JetStreamStoreDir, "$G", "streams", "ALF_FEED", "msgs")
+	dir := filepath.Join(e.o.Dir, server.JetStreamStoreDir, "$G", "streams", feedStream, "msgs")
 	block, err := newestBlock(dir)
 	if err != nil {
 		return err

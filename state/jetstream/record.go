@@ -52,8 +52,23 @@ type Options struct {
 	// process costs nothing either way. Only an embedded server can do it.
 	SyncAlways bool
 
-	Log *slog.Logger // nil: discard
+	// ReadOnly opens a record to look into it: nothing is made or changed, but by
+	// an embedded server that starts. Only Info, Dump, Places and the documents can
+	// be read then, and Run is not needed.
+	ReadOnly bool
+
+	Version string       // of this Alf, for people who open the record with an older one
+	Log     *slog.Logger // nil: discard
 }
+
+// The streams.
+const (
+	feedStream    = "ALF_FEED"
+	placesStream  = "ALF_PLACES"
+	logStream     = "ALF_LOG"
+	docsStream    = "ALF_DOCS"
+	resultsStream = "ALF_RESULTS_" // and the class
+)
 
 const (
 	defaultHistory  = 20
@@ -82,6 +97,9 @@ type Record struct {
 	docs   documents
 	writer string // marks the messages of this Record
 	stats  counters
+
+	found     stamp // in the data directory, when it was opened
+	importing bool  // into this record, which is not to be used before that is done
 
 	half []*alf.Event // those that an Append kept before it failed; Append's own
 
@@ -118,6 +136,18 @@ var (
 // Open opens the record, or makes a new one. Run must run as long as the Record
 // is used, and Close be called after it.
 func Open(ctx context.Context, o Options) (*Record, error) {
+	r := newRecord(o)
+	steps := []step{r.streams, r.writeStampFile, r.readEnd, r.readPlaces, r.readHeads, r.catchUp}
+	if o.ReadOnly {
+		steps = []step{r.bind, r.readEnd, r.readPlaces}
+	}
+	if err := r.open(ctx, steps...); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func newRecord(o Options) *Record {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -134,7 +164,7 @@ func Open(ctx context.Context, o Options) (*Record, error) {
 		o.Recent = defaultRecent
 	}
 	o.Replicas = max(o.Replicas, 1)
-	r := &Record{
+	return &Record{
 		o: o, log: o.Log, writer: rand.Text(),
 		keep:    make(map[string]jetstream.Stream),
 		heads:   make(map[alf.Key]*alf.Event),
@@ -143,18 +173,17 @@ func Open(ctx context.Context, o Options) (*Record, error) {
 		places:  make(map[string]*place),
 		grown:   make(chan struct{}),
 	}
-	if err := r.open(ctx); err != nil {
-		return nil, errors.Join(err, r.Close())
-	}
-	return r, nil
 }
 
-func (r *Record) open(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{
-		r.connect, r.streams, r.readEnd, r.readPlaces, r.readHeads, r.catchUp,
-	} {
+// step is a step of opening a record.
+type step func(context.Context) error
+
+// open takes the first steps, which change nothing, and then those. When one
+// fails, all is closed again.
+func (r *Record) open(ctx context.Context, then ...step) error {
+	for _, step := range append([]step{r.readStampFile, r.connect, r.readStamp}, then...) {
 		if err := step(ctx); err != nil {
-			return err
+			return errors.Join(err, r.Close())
 		}
 	}
 	return nil
@@ -164,7 +193,7 @@ func (r *Record) open(ctx context.Context) error {
 func (r *Record) streams(ctx context.Context) error {
 	var err error
 	r.feed, err = r.stream(ctx, jetstream.StreamConfig{
-		Name: "ALF_FEED", Subjects: []string{feedSubject},
+		Name: feedStream, Subjects: []string{feedSubject}, Metadata: map[string]string{stampKey: r.stamp().String()},
 		MaxBytes: r.o.MaxBytes, MaxAge: r.o.MaxAge, Discard: jetstream.DiscardOld,
 		// A follower may not have the newest message yet, and what is not found
 		// counts as dropped.
@@ -174,7 +203,7 @@ func (r *Record) streams(ctx context.Context) error {
 		return err
 	}
 	if _, err = r.stream(ctx, jetstream.StreamConfig{
-		Name: "ALF_PLACES", Subjects: []string{placeSubject + ">"}, MaxMsgsPerSubject: 1, AllowDirect: true,
+		Name: placesStream, Subjects: []string{placeSubject + ">"}, MaxMsgsPerSubject: 1, AllowDirect: true,
 	}); err != nil {
 		return err
 	}
@@ -189,7 +218,7 @@ func (r *Record) streams(ctx context.Context) error {
 	}
 	for _, class := range classes {
 		r.keep[class.name], err = r.stream(ctx, jetstream.StreamConfig{
-			Name:              "ALF_RESULTS_" + class.name,
+			Name:              resultsStream + class.name,
 			Subjects:          []string{resultSubject + class.name + ".>", tickSubject + class.name + ".>"},
 			MaxMsgsPerSubject: int64(r.o.History), MaxAge: r.o.MaxAge, AllowDirect: true,
 		})

@@ -483,7 +483,7 @@ func newestResults(events []*alf.Event, n int) []*alf.Event {
 func (r *Record) history(ctx context.Context, class string, key alf.Key) ([]*alf.Event, error) {
 	var all []*alf.Event
 	request := directGet{NextBySubject: keySubject(resultSubject, class, key), Seq: 1, Batch: r.o.History}
-	err := r.direct(ctx, "ALF_RESULTS_"+class, request, func(msg *nats.Msg) error {
+	err := r.direct(ctx, resultsStream+class, request, func(msg *nats.Msg) error {
 		events, err := decodeBatch(msg.Data)
 		all = append(all, events...)
 		return err
