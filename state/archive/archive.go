@@ -35,6 +35,7 @@ const (
 	History  Type = "history"  // an event of those that are kept of each key
 	Log      Type = "log"      // an event of the log
 	Feed     Type = "feed"     // an event of the feed
+	Damaged  Type = "damaged"  // what could not be read, in words
 	trailer  Type = "trailer"
 )
 
@@ -44,6 +45,7 @@ type Item struct {
 	Document state.Document // without its revision
 	Place    state.Place    // without its lag
 	Event    *alf.Event
+	Text     string // of Damaged
 }
 
 // Header says where a file comes from.
@@ -62,6 +64,7 @@ type line struct {
 	Document *document `json:"document,omitempty"`
 	Place    *place    `json:"place,omitempty"`
 	Event    *event    `json:"event,omitempty"`
+	Text     string    `json:"text,omitempty"`
 	Lines    Counts    `json:"lines,omitempty"` // of the trailer
 }
 
@@ -96,6 +99,8 @@ func (i Item) line() line {
 		l.Document = &document{text(i.Document.Name), text(i.Document.Data)}
 	case Place:
 		l.Place = &place{text(i.Place.Name), i.Place.Done, i.Place.Dropped}
+	case Damaged:
+		l.Text = i.Text
 	default:
 		l.Event = newEvent(i.Event)
 	}
@@ -213,6 +218,8 @@ func (l line) item() (Item, error) {
 		i.Place, err = l.Place.place()
 	case (l.Type == History || l.Type == Log || l.Type == Feed) && l.Event != nil:
 		i.Event, err = l.Event.event()
+	case l.Type == Damaged:
+		i.Text = l.Text
 	default:
 		err = fmt.Errorf("a line of type %q that holds no such thing", l.Type)
 	}

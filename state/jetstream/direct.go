@@ -15,6 +15,7 @@ type directGet struct {
 	NextBySubject string `json:"next_by_subj,omitempty"` // the next messages of it, from Seq on
 	Seq           uint64 `json:"seq,omitempty"`
 	Batch         int    `json:"batch,omitempty"`
+	MaxBytes      int    `json:"max_bytes,omitempty"`
 
 	MultiLast []string `json:"multi_last,omitempty"` // or the newest message of each subject
 	UpToSeq   uint64   `json:"up_to_seq,omitempty"`  // that is no newer than this

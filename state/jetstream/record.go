@@ -99,6 +99,7 @@ type Record struct {
 	stats  counters
 
 	found     stamp // in the data directory, when it was opened
+	shaped    stamp // of the feed, when it was opened
 	importing bool  // into this record, which is not to be used before that is done
 
 	half []*alf.Event // those that an Append kept before it failed; Append's own

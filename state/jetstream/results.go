@@ -201,11 +201,8 @@ func (r *Record) copyOut(ctx context.Context, p *place, events []*alf.Event, dro
 		if e.Kind == alf.KindRemoved {
 			continue
 		}
-		kind, class := resultSubject, classOf(e.Interval)
-		if e.Kind != alf.KindResult {
-			kind = tickSubject
-		}
-		if err := r.publish(&w, known, class, keySubject(kind, class, e.Key), e); err != nil {
+		class, subject := historyOf(e)
+		if err := r.publish(&w, known, class, subject, e); err != nil {
 			return err
 		}
 	}
@@ -213,6 +210,15 @@ func (r *Record) copyOut(ctx context.Context, p *place, events []*alf.Event, dro
 		return err
 	}
 	return r.copied(ctx, p, events, dropped, known)
+}
+
+// historyOf returns the class into whose history e belongs, and its subject there.
+func historyOf(e *alf.Event) (class, subject string) {
+	kind, class := resultSubject, classOf(e.Interval)
+	if e.Kind != alf.KindResult {
+		kind = tickSubject
+	}
+	return class, keySubject(kind, class, e.Key)
 }
 
 // publish writes e into a view, unless it is known to be there.

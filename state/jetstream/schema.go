@@ -1,7 +1,6 @@
 package jetstream
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -115,11 +114,10 @@ func (r *Record) readStamp(ctx context.Context) error {
 	if text == "" {
 		return nil
 	}
-	var found stamp
-	if err := json.Unmarshal([]byte(text), &found); err != nil {
+	if err := json.Unmarshal([]byte(text), &r.shaped); err != nil {
 		return fmt.Errorf("stream %s: metadata %q: %w", feedStream, text, err)
 	}
-	return r.check(found)
+	return r.check(r.shaped)
 }
 
 // bind finds the streams as they are.
@@ -134,17 +132,22 @@ func (r *Record) bind(ctx context.Context) error {
 		}
 		return s, nil
 	}
-	var errs [3]error
-	r.feed, errs[0] = find(feedStream)
-	r.logs, errs[1] = find(logStream)
-	r.docs.stream, errs[2] = find(docsStream)
+	var err error
+	if r.feed, err = find(feedStream); err != nil {
+		return err
+	}
+	if r.logs, err = find(logStream); err != nil {
+		return err
+	}
+	if r.docs.stream, err = find(docsStream); err != nil {
+		return err
+	}
 	for _, c := range classes {
-		var err error
 		if r.keep[c.name], err = find(resultsStream + c.name); err != nil {
 			return err
 		}
 	}
-	return cmp.Or(errs[:]...)
+	return nil
 }
 
 // writeStampFile notes in the data directory which Alf has shaped it.
