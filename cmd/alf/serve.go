@@ -63,7 +63,7 @@ func serve(ctx context.Context, c *config.Config, log io.Writer, hup <-chan os.S
 	if err != nil {
 		return err
 	}
-	h.measureJournal(record.Stats)
+	h.measureJournal(record)
 	return h.serve(ctx, hup)
 }
 
@@ -130,7 +130,7 @@ func build(c *config.Config, record journal, logs *logs) (*house, error) {
 	h.api = api.New(api.Options{
 		View: h.view, Reader: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
 		Submit: h.checker.Submit, Reload: h.reload, Ready: h.checker.Ready,
-		Metrics: h.metrics, Pages: pages, Levels: h.logs, AllowedHosts: c.Web.AllowedHosts,
+		Metrics: h.metrics, Pages: pages, Levels: h.logs, Journal: keeperOf(record), AllowedHosts: c.Web.AllowedHosts,
 		History: c.Journal.History, Version: version(), Started: time.Now(),
 	})
 	return h, nil

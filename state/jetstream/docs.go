@@ -168,6 +168,7 @@ func (r *Record) syncDocuments() error {
 	if !r.o.SyncAlways {
 		return nil
 	}
+	defer r.stats.synced(time.Now())
 	dir := filepath.Join(r.o.Dir, server.JetStreamStoreDir, "$G", "streams", docsStream, "msgs")
 	block, err := newestBlock(dir)
 	if err == nil {
