@@ -38,7 +38,7 @@ type Stream struct {
 	MaxBytes      int64      `json:"max_bytes" xml:"max_bytes"`             // 0: no bound
 	MaxAgeSeconds float64    `json:"max_age_seconds" xml:"max_age_seconds"` // 0: no bound
 	PerKey        int64      `json:"max_per_key" xml:"max_per_key"`         // messages of each; 0: no bound
-	Lost          int        `json:"lost" xml:"lost"`                       // messages that the engine found damaged
+	Lost          int        `json:"lost" xml:"lost"`                       // messages of the feed or the log that the engine found damaged when it started
 	LostBytes     uint64     `json:"lost_bytes" xml:"lost_bytes"`
 }
 

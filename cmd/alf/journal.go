@@ -343,8 +343,8 @@ func bounds(s wire.Stream) string {
 }
 
 func lost(s wire.Stream) string {
-	if s.Lost == 0 {
+	if s.Lost == 0 && s.LostBytes == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%d (%s)", s.Lost, size(s.LostBytes))
+	return size(s.LostBytes)
 }

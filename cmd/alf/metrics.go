@@ -55,7 +55,7 @@ func (h *house) measureJournal(record *jetstream.Record) {
 	m.GaugeBy("alf_journal_stream_bytes", "Bytes in a stream of the record.", "stream", streams(func(s jetstream.StreamInfo) float64 { return float64(s.Bytes) }))
 	m.GaugeBy("alf_journal_stream_max_bytes", "Bytes that a stream may hold, if that is bounded.", "stream", streams(func(s jetstream.StreamInfo) float64 { return float64(s.MaxBytes) }))
 	m.GaugeBy("alf_journal_stream_messages", "Messages in a stream of the record: batches in ALF_FEED, entries in ALF_LOG.", "stream", streams(func(s jetstream.StreamInfo) float64 { return float64(s.Messages) }))
-	m.GaugeBy("alf_journal_stream_lost", "Messages of a stream that the engine found damaged.", "stream", streams(func(s jetstream.StreamInfo) float64 { return float64(s.Lost) }))
+	m.GaugeBy("alf_journal_stream_lost_bytes", "Bytes of the feed or the log that the engine found damaged when it started.", "stream", streams(func(s jetstream.StreamInfo) float64 { return float64(s.LostBytes) }))
 }
 
 // streamSizes returns what f says of each stream; nothing when the engine does

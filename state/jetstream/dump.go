@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"alf"
 	"alf/state"
 	"alf/state/archive"
 )
@@ -27,7 +28,7 @@ const (
 // not show yet is in the feed behind that place, and is written again when what
 // was dumped is opened, as after a crash.
 func (r *Record) Dump(ctx context.Context, add func(archive.Item) error) error {
-	d := &dump{r, add}
+	d := &dump{r: r, add: add}
 	places := r.allPlaces()
 	for _, step := range []step{d.documents, func(context.Context) error { return d.places(places) }, d.histories, d.log, d.feed} {
 		if err := step(ctx); err != nil {
@@ -38,8 +39,9 @@ func (r *Record) Dump(ctx context.Context, add func(archive.Item) error) error {
 }
 
 type dump struct {
-	r   *Record
-	add func(archive.Item) error
+	r    *Record
+	add  func(archive.Item) error
+	last alf.ID // the newest one of the feed that was met
 }
 
 func (d *dump) documents(ctx context.Context) error {
@@ -116,8 +118,17 @@ func (r *Record) page(ctx context.Context, stream, subject string, seq uint64) (
 	return page, err
 }
 
-// feed hands on the feed up to where it ends when this begins.
+// feed hands on the feed up to where it ends when this begins. It names what is
+// missing in it: IDs follow each other.
 func (d *dump) feed(ctx context.Context) error {
+	last, _ := d.r.end()
+	if err := d.allOfFeed(ctx); err != nil {
+		return err
+	}
+	return d.missing(last + 1)
+}
+
+func (d *dump) allOfFeed(ctx context.Context) error {
 	info, err := d.r.feed.Info(ctx)
 	if err != nil {
 		return err
@@ -130,12 +141,27 @@ func (d *dump) feed(ctx context.Context) error {
 		if msg.Sequence > info.State.LastSeq {
 			return nil
 		}
+		if first, n, err := span(msg.Data); err == nil {
+			if err := d.missing(first); err != nil {
+				return err
+			}
+			d.last = first + alf.ID(n) - 1
+		}
 		if err := d.batch(archive.Feed, feedStream, msg.Sequence, msg.Data); err != nil {
 			return err
 		}
 		seq = msg.Sequence + 1
 	}
 	return nil
+}
+
+// missing names the events between the last one and next, if the feed has begun.
+func (d *dump) missing(next alf.ID) error {
+	if d.last == 0 || next <= d.last+1 {
+		return nil
+	}
+	text := fmt.Sprintf("events %d to %d of the feed are missing", d.last+1, next-1)
+	return d.add(archive.Item{Type: archive.Damaged, Text: text})
 }
 
 // batch hands on the events of one message.

@@ -36,7 +36,7 @@ type StreamInfo struct {
 	MaxBytes  int64         // 0: no bound
 	MaxAge    time.Duration // 0: no bound
 	PerKey    int64         // messages that are kept of each; 0: no bound
-	Lost      int           // messages that the server found damaged
+	Lost      int           // messages that the server found damaged when it started; of the feed and the log only
 	LostBytes uint64
 }
 
@@ -90,10 +90,19 @@ type rawInfo struct {
 	} `json:"state"`
 }
 
+// infoRequest asks for what was lost, which comes with a list of all that was
+// deleted. That is long, but where only the oldest messages go.
+func infoRequest(name string) []byte {
+	if name == feedStream || name == logStream {
+		return []byte(`{"deleted_details":true}`)
+	}
+	return nil
+}
+
 func (r *Record) streamInfo(ctx context.Context, name string) (StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, directWithin)
 	defer cancel()
-	msg, err := r.conn.RequestWithContext(ctx, "$JS.API.STREAM.INFO."+name, nil)
+	msg, err := r.conn.RequestWithContext(ctx, "$JS.API.STREAM.INFO."+name, infoRequest(name))
 	if err != nil {
 		return StreamInfo{}, err
 	}
