@@ -27,8 +27,9 @@ var imports = map[string][]string{
 	"alf/plugins":                   {},                                                                                                         // scripts
 	"alf/state":                     {"alf", "alf/perfdata"},                                                                                    // pure
 	"alf/state/view":                {"alf", "alf/state"},                                                                                       // a reader of the record
+	"alf/state/archive":             {"alf", "alf/perfdata", "alf/state"},                                                                       // a record as a file
 	"alf/state/memory":              {"alf", "alf/state"},                                                                                       // an engine
-	"alf/state/jetstream":           {"alf", "alf/perfdata", "alf/state"},                                                                       // the engine
+	"alf/state/jetstream":           {"alf", "alf/perfdata", "alf/state", "alf/state/archive"},                                                  // the engine
 	"alf/state/journaltest":         {"alf", "alf/state"},                                                                                       // what engines have in common
 	"alf/runner":                    {"alf", "alf/sshmux", "alf/plugins"},                                                                       // the only room that knows sshmux
 	"alf/checker":                   {"alf", "alf/perfdata", "alf/state"},                                                                       // the straight line
