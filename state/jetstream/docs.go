@@ -134,15 +134,21 @@ func (r *Record) replace(ctx context.Context, d document) (state.Revision, error
 		d.Revision = was.Revision
 	}
 	seq, err := r.publishDocument(ctx, d)
-	var api *jetstream.APIError
-	if errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
-		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
+	if wrongSequence(err) {
 		return 0, state.ErrConflict
 	}
 	if err != nil {
 		return 0, err
 	}
 	return seq, r.syncDocuments()
+}
+
+// wrongSequence reports whether a message was refused because another one came
+// before it. Replicated streams have an error of their own for that.
+func wrongSequence(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
 func (r *Record) publishDocument(ctx context.Context, d document) (state.Revision, error) {

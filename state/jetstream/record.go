@@ -375,8 +375,7 @@ func (r *Record) append(ctx context.Context, events []*alf.Event) (int, error) {
 		return 0, err
 	}
 	ack, err := r.wait(ctx, future)
-	var api *jetstream.APIError
-	if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+	if wrongSequence(err) {
 		return r.adopt(ctx, events)
 	}
 	if err != nil {

@@ -37,7 +37,7 @@ func Restore(ctx context.Context, o Options, read func(add func(archive.Item) er
 		err = r.finish(ctx)
 	}
 	if err != nil {
-		err = errors.Join(err, r.drop(context.WithoutCancel(ctx)))
+		err = errors.Join(err, r.dropStreams(context.WithoutCancel(ctx)))
 	}
 	return errors.Join(err, r.Close())
 }
