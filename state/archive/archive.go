@@ -45,6 +45,7 @@ type Item struct {
 	Document state.Document // without its revision
 	Place    state.Place    // without its lag
 	Event    *alf.Event
+	Moved    string // of History: the class of histories that it has moved to; empty: that of its own interval
 	Text     string // of Damaged
 }
 
@@ -64,6 +65,7 @@ type line struct {
 	Document *document `json:"document,omitempty"`
 	Place    *place    `json:"place,omitempty"`
 	Event    *event    `json:"event,omitempty"`
+	Moved    string    `json:"moved,omitempty"`
 	Text     string    `json:"text,omitempty"`
 	Lines    Counts    `json:"lines,omitempty"` // of the trailer
 }
@@ -102,7 +104,7 @@ func (i Item) line() line {
 	case Damaged:
 		l.Text = i.Text
 	default:
-		l.Event = newEvent(i.Event)
+		l.Event, l.Moved = newEvent(i.Event), i.Moved
 	}
 	return l
 }
@@ -217,6 +219,7 @@ func (l line) item() (Item, error) {
 	case l.Type == Place && l.Place != nil:
 		i.Place, err = l.Place.place()
 	case (l.Type == History || l.Type == Log || l.Type == Feed) && l.Event != nil:
+		i.Moved = l.Moved
 		i.Event, err = l.Event.event()
 	case l.Type == Damaged:
 		i.Text = l.Text

@@ -51,7 +51,7 @@ func fill(v reflect.Value, n *int) {
 		v.SetString(fmt.Sprintf("text %d <&>\u2028\x1b\"\\", *n))
 	case reflect.Bool:
 		v.SetBool(true)
-	case reflect.Float64:
+	case reflect.Float32, reflect.Float64:
 		v.SetFloat(float64(*n) / 7)
 	case reflect.Uint8:
 		v.SetUint(1)

@@ -68,6 +68,51 @@ type believed struct {
 	LastHardChange time.Time `json:"last_hard_change,omitzero"`
 	LastOK         time.Time `json:"last_ok,omitzero"`
 	Stale          *stale    `json:"stale,omitempty"`
+
+	HostProblem bool       `json:"host_problem,omitempty"`
+	Off         uint8      `json:"off,omitempty"` // a bit for each thing that is switched off
+	Flap        *flap      `json:"flap,omitempty"`
+	Ack         *ack       `json:"acknowledgement,omitempty"`
+	Downtimes   []downtime `json:"downtimes,omitempty"`
+	Comments    []note     `json:"comments,omitempty"`
+}
+
+type flap struct {
+	History uint64    `json:"history"`
+	Percent float32   `json:"percent"`
+	On      bool      `json:"on,omitempty"`
+	Updated time.Time `json:"updated,omitzero"`
+}
+
+// note is what people's orders have in common.
+type note struct {
+	ID     packed    `json:"id"`
+	Author packed    `json:"author"`
+	Text   packed    `json:"text"`
+	Time   time.Time `json:"time,omitzero"`
+}
+
+type ack struct {
+	note
+	Sticky  bool      `json:"sticky,omitempty"`
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+type downtime struct {
+	note
+	Start    time.Time `json:"start,omitzero"`
+	End      time.Time `json:"end,omitzero"`
+	Duration string    `json:"duration,omitempty"`
+	Trigger  packed    `json:"trigger,omitempty"`
+	Began    time.Time `json:"began,omitzero"`
+	For      *selector `json:"for,omitempty"`
+}
+
+type selector struct {
+	Hosts      []packed `json:"hosts,omitempty"`
+	Hostgroups []packed `json:"hostgroups,omitempty"`
+	Services   []packed `json:"services,omitempty"`
+	All        bool     `json:"all,omitempty"`
 }
 
 type stale struct {
@@ -127,6 +172,41 @@ func newState(key alf.Key, s *alf.State) believed {
 	}
 	if !s.Stale.IsZero() {
 		out.Stale = &stale{s.Stale.Cause.String(), s.Stale.Since, text(s.Stale.Output)}
+	}
+	out.HostProblem, out.Off = s.HostProblem, uint8(s.Off)
+	if s.Flap != (alf.Flap{}) {
+		out.Flap = &flap{s.Flap.History, s.Flap.Percent, s.Flap.On, s.Flap.Updated}
+	}
+	if a := s.Ack; a != nil {
+		out.Ack = &ack{note{text(a.ID), text(a.Author), text(a.Text), a.Time}, a.Sticky, a.Expires}
+	}
+	for _, d := range s.Downtimes {
+		out.Downtimes = append(out.Downtimes, newDowntime(d))
+	}
+	for _, c := range s.Comments {
+		out.Comments = append(out.Comments, note{text(c.ID), text(c.Author), text(c.Text), c.Time})
+	}
+	return out
+}
+
+func newDowntime(d *alf.Downtime) downtime {
+	out := downtime{
+		note: note{text(d.ID), text(d.Author), text(d.Text), d.Time}, Start: d.Start, End: d.End,
+		Trigger: text(d.Trigger), Began: d.Began,
+	}
+	if d.Duration != 0 {
+		out.Duration = d.Duration.String()
+	}
+	if !d.For.IsZero() {
+		out.For = &selector{pack(d.For.Hosts), pack(d.For.Hostgroups), pack(d.For.Services), d.For.All}
+	}
+	return out
+}
+
+func pack(list []string) []packed {
+	var out []packed
+	for _, s := range list {
+		out = append(out, text(s))
 	}
 	return out
 }
@@ -295,7 +375,39 @@ func (x *believed) state(p *parser, key alf.Key) alf.State {
 	if x.Stale != nil {
 		s.Stale = alf.Stale{Cause: word(p, "cause", x.Stale.Cause, alf.Cause.String), Since: x.Stale.Since, Output: p.text(x.Stale.Output)}
 	}
+	s.HostProblem, s.Off = x.HostProblem, alf.Switch(x.Off)
+	if f := x.Flap; f != nil {
+		s.Flap = alf.Flap{History: f.History, Percent: f.Percent, On: f.On, Updated: f.Updated}
+	}
+	if a := x.Ack; a != nil {
+		s.Ack = &alf.Ack{ID: p.text(a.ID), Author: p.text(a.Author), Text: p.text(a.Text), Time: a.Time, Sticky: a.Sticky, Expires: a.Expires}
+	}
+	for _, d := range x.Downtimes {
+		s.Downtimes = append(s.Downtimes, d.downtime(p))
+	}
+	for _, c := range x.Comments {
+		s.Comments = append(s.Comments, &alf.Comment{ID: p.text(c.ID), Author: p.text(c.Author), Text: p.text(c.Text), Time: c.Time})
+	}
 	return s
+}
+
+func (d *downtime) downtime(p *parser) *alf.Downtime {
+	out := &alf.Downtime{
+		ID: p.text(d.ID), Author: p.text(d.Author), Text: p.text(d.Text), Time: d.Time, Start: d.Start, End: d.End,
+		Duration: p.interval(d.Duration), Trigger: p.text(d.Trigger), Began: d.Began,
+	}
+	if d.For != nil {
+		out.For = alf.Selector{Hosts: p.texts(d.For.Hosts), Hostgroups: p.texts(d.For.Hostgroups), Services: p.texts(d.For.Services), All: d.For.All}
+	}
+	return out
+}
+
+func (p *parser) texts(list []packed) []string {
+	var out []string
+	for _, s := range list {
+		out = append(out, p.text(s))
+	}
+	return out
 }
 
 func (x *result) result(p *parser) *alf.Result {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -101,7 +102,7 @@ func (d *dump) stream(ctx context.Context, t archive.Type, name, subject string)
 			if seq, err = strconv.ParseUint(msg.Header.Get(jetstream.SequenceHeader), 10, 64); err != nil {
 				return err
 			}
-			if err := d.batch(t, name, seq, msg.Data); err != nil {
+			if err := d.batch(t, name, seq, msg.Data, msg.Header.Get(movedHeader) != ""); err != nil {
 				return err
 			}
 		}
@@ -147,7 +148,7 @@ func (d *dump) allOfFeed(ctx context.Context) error {
 			}
 			d.last = first + alf.ID(n) - 1
 		}
-		if err := d.batch(archive.Feed, feedStream, msg.Sequence, msg.Data); err != nil {
+		if err := d.batch(archive.Feed, feedStream, msg.Sequence, msg.Data, false); err != nil {
 			return err
 		}
 		seq = msg.Sequence + 1
@@ -164,14 +165,19 @@ func (d *dump) missing(next alf.ID) error {
 	return d.add(archive.Item{Type: archive.Damaged, Text: text})
 }
 
-// batch hands on the events of one message.
-func (d *dump) batch(t archive.Type, stream string, seq uint64, data []byte) error {
+// batch hands on the events of one message. moved: it is a copy out of the history
+// of another class.
+func (d *dump) batch(t archive.Type, stream string, seq uint64, data []byte, moved bool) error {
 	events, err := decodeBatch(data)
 	if err != nil {
 		return d.add(archive.Item{Type: archive.Damaged, Text: fmt.Sprintf("stream %s, message %d: %v", stream, seq, err)})
 	}
 	for _, e := range events {
-		if err := d.add(archive.Item{Type: t, Event: e}); err != nil {
+		item := archive.Item{Type: t, Event: e}
+		if moved {
+			item.Moved = strings.TrimPrefix(stream, resultsStream)
+		}
+		if err := d.add(item); err != nil {
 			return err
 		}
 	}

@@ -253,20 +253,16 @@ func agrees(t *testing.T, got whole, before alf.ID, history int) {
 		t.Errorf("the feed ends with %d, want %d, which was acknowledged before", last, before)
 	}
 	heads, results := map[alf.Key]*alf.Event{}, map[alf.Key][]*alf.Event{}
-	interval := map[alf.Key]time.Duration{}
 	for i, e := range got.Feed {
 		if e.ID != alf.ID(i+1) {
 			t.Fatalf("event %d has ID %d", i+1, e.ID)
 		}
-		if e.Kind == alf.KindRemoved || interval[e.Key] != e.Interval {
-			delete(results, e.Key) // in another class, a history begins anew
-		}
 		if e.Kind == alf.KindRemoved {
+			delete(results, e.Key)
 			delete(heads, e.Key)
-			delete(interval, e.Key)
 			continue
 		}
-		heads[e.Key], interval[e.Key] = e, e.Interval
+		heads[e.Key] = e
 		results[e.Key] = slices.Insert(results[e.Key], 0, e)
 		results[e.Key] = results[e.Key][:min(len(results[e.Key]), history)]
 	}

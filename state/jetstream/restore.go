@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"alf"
@@ -128,6 +129,9 @@ func (x *restore) add(ctx context.Context, i archive.Item) error {
 		}
 		return x.publish(ctx, placeSubject+token(i.Place.Name), text)
 	case archive.History:
+		if i.Moved != "" {
+			return x.moved(ctx, i)
+		}
 		_, subject := historyOf(e)
 		return x.publish(ctx, subject, x.r.encodeOne(e))
 	case archive.Log:
@@ -136,6 +140,21 @@ func (x *restore) add(ctx context.Context, i archive.Item) error {
 		return x.feed(ctx, e)
 	}
 	return nil // what was damaged is gone
+}
+
+// moved writes a copy out of the history of another class, marked as such.
+func (x *restore) moved(ctx context.Context, i archive.Item) error {
+	if !isClass(i.Moved) {
+		return fmt.Errorf("there is no class %q of histories", i.Moved)
+	}
+	from, _ := historyOf(i.Event)
+	return x.publishMsg(ctx, &nats.Msg{
+		Subject: keySubject(resultSubject, i.Moved, i.Event.Key), Data: x.r.encodeOne(i.Event), Header: nats.Header{movedHeader: {from}},
+	})
+}
+
+func isClass(name string) bool {
+	return slices.ContainsFunc(classes, func(c class) bool { return c.name == name })
 }
 
 // feed collects events until they fill a message.
@@ -165,13 +184,17 @@ func (x *restore) flushFeed(ctx context.Context) error {
 
 // publish writes a message, and waits now and then until those before it are kept.
 func (x *restore) publish(ctx context.Context, subject string, data []byte) error {
+	return x.publishMsg(ctx, &nats.Msg{Subject: subject, Data: data})
+}
+
+func (x *restore) publishMsg(ctx context.Context, msg *nats.Msg) error {
 	const mostMessages, mostBytes = 1000, 8 << 20
-	f, err := x.r.js.PublishAsync(subject, data)
+	f, err := x.r.js.PublishMsgAsync(msg)
 	if err != nil {
 		return err
 	}
 	x.w.futures = append(x.w.futures, f)
-	x.bytes += len(data)
+	x.bytes += len(msg.Data)
 	if len(x.w.futures) < mostMessages && x.bytes < mostBytes {
 		return nil
 	}
