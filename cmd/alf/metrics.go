@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"alf/nagios"
 	"alf/sinks"
 	"alf/sshmux"
 	"alf/state/jetstream"
@@ -47,6 +48,14 @@ func (h *house) measureJournal(stats func() jetstream.Stats) {
 	})
 	m.Gauge("alf_journal_behind", "Events that are not in the histories yet.", func() float64 { return float64(stats().Behind) })
 	m.Counter("alf_journal_index_errors_total", "Times that the histories could not be written.", func() float64 { return float64(stats().IndexErrors) })
+}
+
+// measureCommandFile adds what comes through the command file.
+func (h *house) measureCommandFile(stats func() nagios.Stats) {
+	h.metrics.Counter("alf_command_file_lines_total", "Lines that were written into the command file.", func() float64 { return float64(stats().Lines) })
+	h.metrics.CounterBy("alf_command_file_refused_total", "Lines that were not carried out, by reason.", "reason", func() map[string]float64 {
+		return floats(stats().Refused)
+	})
 }
 
 func (h *house) measureLag() {
