@@ -76,6 +76,8 @@ func (f *fields) number(what string, least, most int) int {
 	return n
 }
 
+func (f *fields) flag(what string) bool { return f.number(what, 0, 1<<31-1) > 0 }
+
 func (f *fields) time(what string) time.Time { return f.seconds(what, f.next(what)) }
 
 // seconds reads a time; a fraction is left out.

@@ -191,9 +191,9 @@ func expiring(f *fields, o *Order) {
 // outlives a restart, for it does, nor yet whether people are told.
 func manner(f *fields, o *Order) {
 	const sticky = 2
-	o.Command.Sticky = f.number("sticky", 0, sticky) == sticky
-	f.number("notify", 0, 1)
-	f.number("persistent", 0, 1)
+	o.Command.Sticky = f.number("sticky", 0, 1<<31-1) == sticky
+	f.flag("notify")
+	f.flag("persistent")
 }
 
 // signed reads who says what.
@@ -204,14 +204,14 @@ func signed(f *fields, o *Order) {
 }
 
 func comment(f *fields, o *Order) {
-	f.number("persistent", 0, 1)
+	f.flag("persistent")
 	signed(f, o)
 }
 
 func downtime(f *fields, o *Order) {
 	c := &o.Command
 	c.Start, c.End = f.time("start"), f.time("end")
-	fixed := f.number("fixed", 0, 1) == 1
+	fixed := f.flag("fixed")
 	c.Trigger = f.text("trigger", f.next("trigger"), maxName)
 	if c.Trigger == "0" {
 		c.Trigger = ""

@@ -17,9 +17,8 @@ import (
 )
 
 const (
-	maxLine  = 64 << 10        // bytes; what is longer is refused
-	maxPause = 5 * time.Second // in the middle of a line
-	ahead    = 256             // lines that are read before they are taken: a burst, and 16 MiB at most
+	maxLine  = 64 << 10 // bytes; what is longer is refused
+	ahead    = 256      // lines that are read before they are taken: a burst, and 16 MiB at most
 	pipeMode = 0o660
 )
 
@@ -33,6 +32,7 @@ type Options struct {
 	// Refused is told of each line that is not carried out, and why. Calls
 	// may overlap. Of a line that is not whole, it gets the beginning.
 	Refused func(line string, err error)
+	Pause   time.Duration // after which the rest of a line does not come any more; default 5 s
 }
 
 // Pipe is a command file. Use Open.
@@ -55,6 +55,9 @@ type Stats struct {
 // and the group may write. One that is there is used as it is, unless somebody
 // else reads it; any other file is an error. The caller must Close the Pipe.
 func Open(o Options) (*Pipe, error) {
+	if o.Pause <= 0 {
+		o.Pause = 5 * time.Second
+	}
 	p := &Pipe{o: o, stats: Stats{Refused: make(map[Reason]uint64)}}
 	for _, r := range Reasons() {
 		p.stats.Refused[r] = 0
@@ -211,7 +214,7 @@ func (p *Pipe) line(ctx context.Context, r *bufio.Reader) (string, error) {
 	if _, err := r.Peek(1); err != nil {
 		return "", err
 	}
-	p.await(ctx, time.Now().Add(maxPause))
+	p.await(ctx, time.Now().Add(p.o.Pause))
 	b, err := r.ReadSlice('\n')
 	line := strings.TrimSpace(string(b))
 	switch {
@@ -224,7 +227,7 @@ func (p *Pipe) line(ctx context.Context, r *bufio.Reader) (string, error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		// Whoever began it was killed, perhaps: it must not spoil the next one.
 		p.count()
-		p.refuse(line, refuse(Unfinished, "%s has no end of line after %v", quote(line), maxPause))
+		p.refuse(line, refuse(Unfinished, "%s has no end of line after %v", quote(line), p.o.Pause))
 		return "", nil
 	case line != "":
 		p.count()
@@ -235,7 +238,7 @@ func (p *Pipe) line(ctx context.Context, r *bufio.Reader) (string, error) {
 // skip reads up to the end of a line, or to a pause.
 func (p *Pipe) skip(ctx context.Context, r *bufio.Reader) error {
 	for {
-		p.await(ctx, time.Now().Add(maxPause))
+		p.await(ctx, time.Now().Add(p.o.Pause))
 		_, err := r.ReadSlice('\n')
 		switch {
 		case err == nil || ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded):
