@@ -47,6 +47,7 @@ type Command struct {
 	Start, End time.Time     // of ScheduleDowntime
 	Duration   time.Duration // of ScheduleDowntime: a flexible one's; 0: fixed
 	Trigger    string        // of ScheduleDowntime: ID of the downtime that it begins with
+	For        Selector      // of ScheduleDowntime: whom it is for, if later ones shall have it, too
 
 	Switch Switch // of SwitchOff and SwitchOn
 }

@@ -108,6 +108,9 @@ type Downtime struct {
 	Duration time.Duration
 	Trigger  string    // ID of the downtime that it begins with; then Start and End are its window
 	Began    time.Time // when it came into effect; zero: not yet
+	// For is whom it is for, if hosts and services that are added later shall have it,
+	// too; else zero.
+	For Selector
 }
 
 // Flexible reports whether a problem, or another downtime, begins d.

@@ -58,6 +58,10 @@ func (a *API) table() map[string]methods {
 	if a.o.Levels != nil {
 		t["/-/log-levels"] = methods{"GET": a.levels, "PUT": a.setLevel}
 	}
+	if a.o.Journal != nil {
+		t[v1+"journal"] = methods{"GET": onSocket(a.journalInfo)}
+		t[v1+"journal/export"] = methods{"GET": onSocket(a.journalExport)}
+	}
 	if a.o.Metrics != nil {
 		t["/metrics"] = methods{"GET": foreign(a.o.Metrics)}
 	}

@@ -1,6 +1,8 @@
 package checker
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"alf"
@@ -172,6 +174,37 @@ func (l *loop) trigger(it *item, now time.Time) {
 		}
 		delete(l.waiters, d.ID)
 	}
+}
+
+// enrol gives it, which is new, the downtimes that are for it, too.
+func (l *loop) enrol(it *item, standing []*alf.Downtime, now time.Time) {
+	for _, d := range standing {
+		if !d.For.Takes(it.service.Key, it.service.Host) {
+			continue
+		}
+		c := alf.Command{Verb: alf.ScheduleDowntime, ID: d.ID, Author: d.Author, Text: d.Text, Time: d.Time,
+			Start: d.Start, End: d.End, Duration: d.Duration, Trigger: d.Trigger, For: d.For}
+		next, change, err := state.Apply(it.service, it.state, c, l.around(it, now))
+		if err != nil || change == 0 {
+			continue
+		}
+		it.state = next
+		l.note(it, c, change, now)
+		l.follow(it, change, now)
+	}
+}
+
+// standing returns the downtimes that are also for those who come later.
+func (l *loop) standing() []*alf.Downtime {
+	seen := make(map[string]*alf.Downtime)
+	for _, it := range l.items {
+		for _, d := range it.state.Downtimes {
+			if !d.For.IsZero() {
+				seen[d.ID] = d
+			}
+		}
+	}
+	return slices.Collect(maps.Values(seen))
 }
 
 // watch sees to it that time is let do its part with it. An alarm that rings

@@ -396,6 +396,7 @@ func (l *loop) log(it *item, prev alf.State, change alf.Change) {
 func (l *loop) reload(r reload) Diff {
 	now := time.Now()
 	l.family = kin(r.inventory)
+	standing := l.standing()
 	var d Diff
 	for i, s := range r.inventory.Services() {
 		it := l.items[s.Key]
@@ -405,6 +406,7 @@ func (l *loop) reload(r reload) Diff {
 			it = l.add(s)
 			l.plan(it, firstDue(s, it.state, time.Time{}, now))
 			l.watch(it, now)
+			l.enrol(it, standing, now)
 		case r.kept[i]:
 			d.Kept++
 			it.service = s

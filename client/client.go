@@ -138,6 +138,21 @@ func (c *Client) SetLevel(ctx context.Context, room, level string) error {
 	return c.call(ctx, http.MethodPut, "/-/log-levels", wire.Level{Room: room, Level: level}, nil)
 }
 
+// Journal returns what Alf keeps.
+func (c *Client) Journal(ctx context.Context) (*wire.Journal, error) {
+	return get[wire.Journal](ctx, c, "/api/v1/journal")
+}
+
+// Export returns all that Alf keeps, as JSON lines. It takes as long as it takes;
+// the caller closes it.
+func (c *Client) Export(ctx context.Context) (io.ReadCloser, error) {
+	patient := *c
+	unlimited := *c.http
+	unlimited.Timeout = 0
+	patient.http = &unlimited
+	return patient.Raw(ctx, "/api/v1/journal/export", "*/*")
+}
+
 // Raw returns the body of the answer to a GET of path, a query included, in the
 // media type that accept asks for. The caller closes it.
 func (c *Client) Raw(ctx context.Context, path, accept string) (io.ReadCloser, error) {
@@ -218,6 +233,9 @@ func (c *Client) request(ctx context.Context, method, path string, body any) (*h
 	return req, nil
 }
 
+// ErrAbsent is the error of a call that nobody answers, because no Alf runs there.
+var ErrAbsent = errors.New("is alf serve running?")
+
 // explain says what to do about an Alf that cannot be asked.
 func (c *Client) explain(err error) error {
 	var wrapped *url.Error
@@ -227,7 +245,7 @@ func (c *Client) explain(err error) error {
 	var timed net.Error
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no Alf answers at %s: is alf serve running? (%w)", c.where, err)
+		return fmt.Errorf("no Alf answers at %s: %w (%w)", c.where, ErrAbsent, err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("the socket %s may not be used: are you in its group? (%w)", c.where, err)
 	case errors.As(err, &timed) && timed.Timeout():

@@ -228,3 +228,29 @@ func TestForeignServer(t *testing.T) {
 		t.Errorf("Status = %v, want the text of the server", err)
 	}
 }
+
+// TestExportIsPatient: an export may take longer than other calls, and one that
+// breaks off is no whole one.
+func TestExportIsPatient(t *testing.T) {
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "{}\n")
+		http.NewResponseController(w).Flush()
+		<-release
+		panic(http.ErrAbortHandler)
+	}))
+	defer server.Close()
+	body, err := client.New(server.URL).Export(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	close(release)
+	if text, err := io.ReadAll(body); string(text) != "{}\n" || err == nil {
+		t.Errorf("the export is %q, %v, want an error behind the first line", text, err)
+	}
+	_, err = client.New(filepath.Join(t.TempDir(), "none.sock")).Export(t.Context())
+	if !errors.Is(err, client.ErrAbsent) {
+		t.Errorf("Export where nobody is = %v, want ErrAbsent", err)
+	}
+}

@@ -34,6 +34,9 @@ func Apply(s *alf.Service, prev alf.State, c alf.Command, around Around) (alf.St
 		if prev.Ack == nil {
 			return prev, 0, ErrNotAcked
 		}
+		if c.ID != "" && prev.Ack.ID != c.ID {
+			return prev, 0, ErrNotThere
+		}
 		next.Ack = nil
 		return next, alf.ChangeUnack, nil
 	case alf.ScheduleDowntime:
@@ -88,7 +91,7 @@ func schedule(prev alf.State, c alf.Command, around Around) (alf.State, alf.Chan
 	next := prev
 	next.Downtimes = append(slices.Clip(prev.Downtimes), &alf.Downtime{
 		ID: c.ID, Author: c.Author, Text: c.Text, Time: c.Time,
-		Start: c.Start, End: c.End, Duration: c.Duration, Trigger: c.Trigger,
+		Start: c.Start, End: c.End, Duration: c.Duration, Trigger: c.Trigger, For: c.For,
 	})
 	next, began, _ := timed(next, around.Now)
 	return next, alf.ChangePlanned | began, nil

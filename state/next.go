@@ -99,7 +99,7 @@ func problem(s *alf.Service, prev alf.State) (alf.StateType, int) {
 	switch {
 	case prev.Pending() || prev.Status == alf.OK:
 	case prev.Type == alf.Hard: // stays hard, whichever problem it is now
-		return alf.Hard, min(prev.Attempt, s.MaxAttempts)
+		return alf.Hard, hardAttempt(s, prev)
 	default:
 		attempt = prev.Attempt + 1
 	}
@@ -118,7 +118,16 @@ func behindHost(s *alf.Service, prev alf.State) int {
 	case prev.Type == alf.Soft:
 		return s.MaxAttempts
 	}
-	return min(prev.Attempt, s.MaxAttempts)
+	return hardAttempt(s, prev)
+}
+
+// hardAttempt returns the attempt of a problem that goes on being HARD: the last,
+// whatever max_check_attempts is by now, unless it never was retried.
+func hardAttempt(s *alf.Service, prev alf.State) int {
+	if prev.Attempt == 1 {
+		return 1
+	}
+	return s.MaxAttempts
 }
 
 // settle fills in the times and says what changed.

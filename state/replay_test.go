@@ -223,7 +223,7 @@ func (r *replay) command(w []string) {
 	if len(w) > 2 {
 		svc = host + "!" + arg(2)
 	}
-	c := alf.Command{ID: w[0], Time: r.now}
+	c := alf.Command{Time: r.now}
 	switch w[0] {
 	case "PROCESS_SERVICE_CHECK_RESULT", "PROCESS_HOST_CHECK_RESULT":
 		r.submit(w)

@@ -22,12 +22,14 @@ import (
 var imports = map[string][]string{
 	"alf":                           {"alf/perfdata"},                                                                                           // the words; results hold perfdata
 	"alf/perfdata":                  {},                                                                                                         // pure
+	"alf/calendar":                  {},                                                                                                         // pure
 	"alf/sshmux":                    {},                                                                                                         // knows nothing of monitoring
 	"alf/plugins":                   {},                                                                                                         // scripts
 	"alf/state":                     {"alf", "alf/perfdata"},                                                                                    // pure
 	"alf/state/view":                {"alf", "alf/state"},                                                                                       // a reader of the record
+	"alf/state/archive":             {"alf", "alf/perfdata", "alf/state"},                                                                       // a record as a file
 	"alf/state/memory":              {"alf", "alf/state"},                                                                                       // an engine
-	"alf/state/jetstream":           {"alf", "alf/perfdata", "alf/state"},                                                                       // the engine
+	"alf/state/jetstream":           {"alf", "alf/perfdata", "alf/state", "alf/state/archive"},                                                  // the engine
 	"alf/state/journaltest":         {"alf", "alf/state"},                                                                                       // what engines have in common
 	"alf/runner":                    {"alf", "alf/sshmux", "alf/plugins"},                                                                       // the only room that knows sshmux
 	"alf/checker":                   {"alf", "alf/perfdata", "alf/state"},                                                                       // the straight line

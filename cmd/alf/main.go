@@ -133,7 +133,7 @@ Prometheus. Nothing is installed on the hosts but their sshd.`,
 	flags.StringVar(&o.output, "output", "table", "`FORMAT` of what is shown: table, json or xml")
 	root.AddCommand(
 		newServe(o), newDemo(o), newCheck(o), newParse(o), newStatus(o), newProblems(o), newHistory(o), newAudit(o), newExplain(o), newAvailability(o),
-		newRecheck(o), newSubmit(o), newConfig(o), newReload(o), newLog(o), newVersion(o),
+		newRecheck(o), newSubmit(o), newConfig(o), newJournal(o), newReload(o), newLog(o), newVersion(o),
 	)
 	checkArgs(root)
 	return root

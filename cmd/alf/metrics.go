@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"alf/nagios"
 	"alf/sinks"
@@ -32,13 +33,15 @@ func (h *house) measure() {
 }
 
 // measureJournal adds how the engine is doing.
-func (h *house) measureJournal(stats func() jetstream.Stats) {
-	m := h.metrics
+func (h *house) measureJournal(record *jetstream.Record) {
+	m, stats := h.metrics, record.Stats
 	m.Counter("alf_journal_appends_total", "Batches that were made durable.", func() float64 { return float64(stats().Appends) })
 	m.Counter("alf_journal_events_total", "Events in them.", func() float64 { return float64(stats().Events) })
 	m.Counter("alf_journal_bytes_total", "Bytes of them.", func() float64 { return float64(stats().Bytes) })
 	m.Counter("alf_journal_append_seconds_total", "Time that it took to make them durable.", func() float64 { return stats().AppendTime.Seconds() })
 	m.Counter("alf_journal_shortened_total", "Events that were too large for the NATS server, and of which a part was dropped.", func() float64 { return float64(stats().Shortened) })
+	m.Counter("alf_journal_syncs_total", "Times that Alf waited until the disk had what was written; with sync = \"always\" only.", func() float64 { return float64(stats().Syncs) })
+	m.Counter("alf_journal_sync_seconds_total", "Time that these waits took.", func() float64 { return stats().SyncTime.Seconds() })
 	m.Counter("alf_journal_restarts_total", "Times that the embedded server was started anew after a failure.", func() float64 { return float64(stats().Restarts) })
 	m.Gauge("alf_journal_broken", "1 while the embedded server cannot write, else 0.", func() float64 {
 		if stats().Broken {
@@ -48,6 +51,29 @@ func (h *house) measureJournal(stats func() jetstream.Stats) {
 	})
 	m.Gauge("alf_journal_behind", "Events that are not in the histories yet.", func() float64 { return float64(stats().Behind) })
 	m.Counter("alf_journal_index_errors_total", "Times that the histories could not be written.", func() float64 { return float64(stats().IndexErrors) })
+	streams := func(f func(jetstream.StreamInfo) float64) func() map[string]float64 {
+		return func() map[string]float64 { return streamSizes(record, f) }
+	}
+	m.GaugeBy("alf_journal_stream_bytes", "Bytes in a stream of the record.", "stream", streams(func(s jetstream.StreamInfo) float64 { return float64(s.Bytes) }))
+	m.GaugeBy("alf_journal_stream_max_bytes", "Bytes that a stream may hold, if that is bounded.", "stream", streams(func(s jetstream.StreamInfo) float64 { return float64(s.MaxBytes) }))
+	m.GaugeBy("alf_journal_stream_messages", "Messages in a stream of the record: batches in ALF_FEED, entries in ALF_LOG.", "stream", streams(func(s jetstream.StreamInfo) float64 { return float64(s.Messages) }))
+	m.GaugeBy("alf_journal_stream_lost_bytes", "Bytes of the feed or the log that the engine found damaged when it started.", "stream", streams(func(s jetstream.StreamInfo) float64 { return float64(s.LostBytes) }))
+}
+
+// streamSizes returns what f says of each stream; nothing when the engine does
+// not answer at once.
+func streamSizes(record *jetstream.Record, f func(jetstream.StreamInfo) float64) map[string]float64 {
+	out := make(map[string]float64)
+	if record.Stats().Broken {
+		return out
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	streams, _ := record.Streams(ctx)
+	for _, s := range streams {
+		out[s.Name] = f(s)
+	}
+	return out
 }
 
 // measureCommandFile adds what comes through the command file.

@@ -63,17 +63,22 @@ func serve(ctx context.Context, c *config.Config, log io.Writer, hup <-chan os.S
 	if err != nil {
 		return err
 	}
-	h.measureJournal(record.Stats)
+	h.measureJournal(record)
 	return h.serve(ctx, hup)
 }
 
 func openJournal(ctx context.Context, c *config.Config, log *slog.Logger) (*jetstream.Record, error) {
+	return jetstream.Open(ctx, journalOptions(c, log))
+}
+
+func journalOptions(c *config.Config, log *slog.Logger) jetstream.Options {
 	j := c.Journal
-	return jetstream.Open(ctx, jetstream.Options{
+	return jetstream.Options{
 		Dir: filepath.Join(c.Daemon.DataDir, "journal"), URL: j.URL, Credentials: j.Credentials, CA: j.CA, Replicas: j.Replicas,
 		History: j.History, MaxAge: j.Retention, MaxBytes: int64(j.MaxBytes),
-		LogAge: j.LogRetention, LogBytes: int64(j.LogMaxBytes), SyncAlways: j.SyncAlways, Log: log,
-	})
+		LogAge: j.LogRetention, LogBytes: int64(j.LogMaxBytes), SyncAlways: j.SyncAlways,
+		Version: version(), Log: log,
+	}
 }
 
 // journal is what every engine of the record does.
@@ -127,7 +132,7 @@ func build(c *config.Config, record journal, logs *logs) (*house, error) {
 	h.api = api.New(api.Options{
 		View: h.view, Reader: h.record, Past: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
 		Submit: h.checker.Submit, Reload: h.reload, Ready: h.checker.Ready,
-		Metrics: h.metrics, Pages: pages, Levels: h.logs, AllowedHosts: c.Web.AllowedHosts,
+		Metrics: h.metrics, Pages: pages, Levels: h.logs, Journal: keeperOf(record), AllowedHosts: c.Web.AllowedHosts,
 		History: c.Journal.History, Version: version(), Started: time.Now(),
 	})
 	return h, nil

@@ -111,6 +111,13 @@ func (x *encoder) string(s string) {
 	x.b = append(x.b, s...)
 }
 
+func (x *encoder) strings(list []string) {
+	x.uint(uint64(len(list)))
+	for _, s := range list {
+		x.string(s)
+	}
+}
+
 // time appends t in nanoseconds. 0 is the zero time, and 1970 a nanosecond later.
 func (x *encoder) time(t time.Time) {
 	switch n := t.UnixNano(); {
@@ -173,6 +180,10 @@ func (x *encoder) more(s *alf.State) {
 		x.int(int64(d.Duration))
 		x.string(d.Trigger)
 		x.time(d.Began)
+		x.bits(d.For.All)
+		for _, list := range [...][]string{d.For.Hosts, d.For.Hostgroups, d.For.Services} {
+			x.strings(list)
+		}
 	}
 	x.uint(uint64(len(s.Comments)))
 	for _, c := range s.Comments {
@@ -213,10 +224,7 @@ func (x *encoder) result(r *alf.Result) {
 	for _, t := range [...]time.Time{r.Due, r.Start, r.End} {
 		x.time(t)
 	}
-	x.uint(uint64(len(r.PerfdataErrors)))
-	for _, s := range r.PerfdataErrors {
-		x.string(s)
-	}
+	x.strings(r.PerfdataErrors)
 	x.uint(uint64(len(r.Perfdata)))
 	for i := range r.Perfdata {
 		x.datum(&r.Perfdata[i])
@@ -310,6 +318,14 @@ func (d *decoder) float() float64 {
 
 func (d *decoder) string() string { return string(d.take(d.uint())) }
 
+func (d *decoder) strings() []string {
+	var list []string
+	for range d.count(1) {
+		list = append(list, d.string())
+	}
+	return list
+}
+
 func (d *decoder) time() time.Time {
 	if n := d.int(); n != 0 {
 		return time.Unix(0, n).UTC()
@@ -373,6 +389,8 @@ func (d *decoder) more(s *alf.State) {
 		d.note(&t.ID, &t.Author, &t.Text, &t.Time)
 		t.Start, t.End, t.Duration = d.time(), d.time(), time.Duration(d.int())
 		t.Trigger, t.Began = d.string(), d.time()
+		d.bits(&t.For.All)
+		t.For.Hosts, t.For.Hostgroups, t.For.Services = d.strings(), d.strings(), d.strings()
 		s.Downtimes = append(s.Downtimes, t)
 	}
 	for range d.count(noteSize) {
@@ -410,9 +428,7 @@ func (d *decoder) result(r *alf.Result) {
 	for _, t := range [...]*time.Time{&r.Due, &r.Start, &r.End} {
 		*t = d.time()
 	}
-	for range d.count(1) {
-		r.PerfdataErrors = append(r.PerfdataErrors, d.string())
-	}
+	r.PerfdataErrors = d.strings()
 	if n := d.count(datumSize); n > 0 {
 		r.Perfdata = make([]perfdata.Datum, n)
 		for i := range r.Perfdata {

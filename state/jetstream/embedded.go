@@ -334,6 +334,7 @@ func (r *Record) sync() error {
 	if !r.o.SyncAlways {
 		return nil
 	}
+	defer r.stats.synced(time.Now())
 	if err := r.server.sync(); err != nil {
 		return fmt.Errorf("write the feed to disk: %w", err)
 	}

@@ -322,7 +322,7 @@ func (r *Record) storePlace(ctx context.Context, p *place) error {
 
 // readPlaces reads the places of all consumers.
 func (r *Record) readPlaces(ctx context.Context) error {
-	s, err := r.js.Stream(ctx, "ALF_PLACES")
+	s, err := r.js.Stream(ctx, placesStream)
 	if err != nil {
 		return fmt.Errorf("read the places: %w", err)
 	}
@@ -407,7 +407,7 @@ func (r *Record) Forget(ctx context.Context, name string) error {
 	}
 	delete(r.places, name)
 	r.mu.Unlock()
-	s, err := r.js.Stream(ctx, "ALF_PLACES")
+	s, err := r.js.Stream(ctx, placesStream)
 	if err == nil {
 		err = s.Purge(ctx, jetstream.WithPurgeSubject(placeSubject+token(name)))
 	}

@@ -18,8 +18,7 @@ import (
 )
 
 const (
-	logStream = "ALF_LOG"
-	logView   = "LOG" // among the classes of histories
+	logView = "LOG" // among the classes of histories
 
 	// slack is by how much entries may stand out of the order of their times:
 	// who submits a result says when.

@@ -53,8 +53,23 @@ type Options struct {
 	// process costs nothing either way. Only an embedded server can do it.
 	SyncAlways bool
 
-	Log *slog.Logger // nil: discard
+	// ReadOnly opens a record to look into it: nothing is made or changed, but by
+	// an embedded server that starts. Only Info, Dump, Places and the documents can
+	// be read then, and Run is not needed.
+	ReadOnly bool
+
+	Version string       // of this Alf, for people who open the record with an older one
+	Log     *slog.Logger // nil: discard
 }
+
+// The streams.
+const (
+	feedStream    = "ALF_FEED"
+	placesStream  = "ALF_PLACES"
+	logStream     = "ALF_LOG"
+	docsStream    = "ALF_DOCS"
+	resultsStream = "ALF_RESULTS_" // and the class
+)
 
 const (
 	defaultHistory  = 20
@@ -81,9 +96,14 @@ type Record struct {
 	feed   jetstream.Stream
 	keep   map[string]jetstream.Stream // by class
 	logs   jetstream.Stream
+	docs   documents
 	writer string // marks the messages of this Record
 	mended bool   // it was opened without the server's indexes, which were wrong
 	stats  counters
+
+	found     stamp // in the data directory, when it was opened
+	shaped    stamp // of the feed, when it was opened
+	importing bool  // into this record, which is not to be used before that is done
 
 	half []*alf.Event // those that an Append kept before it failed; Append's own
 
@@ -111,15 +131,44 @@ type batch struct {
 }
 
 var (
-	_ state.Recorder = (*Record)(nil)
-	_ state.Reader   = (*Record)(nil)
-	_ state.Feed     = (*Record)(nil)
-	_ state.Log      = (*Record)(nil)
+	_ state.Recorder  = (*Record)(nil)
+	_ state.Reader    = (*Record)(nil)
+	_ state.Feed      = (*Record)(nil)
+	_ state.Log       = (*Record)(nil)
+	_ state.Documents = (*Record)(nil)
 )
 
 // Open opens the record, or makes a new one. Run must run as long as the Record
 // is used, and Close be called after it.
 func Open(ctx context.Context, o Options) (*Record, error) {
+	r := newRecord(o)
+	err := r.open(ctx, r.all()...)
+	if errors.Is(err, errBlock) {
+		if err = forgetIndexes(o.Dir); err == nil {
+			r = newRecord(o)
+			r.mended = true
+			err = r.open(ctx, r.all()...)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	// All that there is has been read, and most of it is garbage by now. What the
+	// server holds in pools goes at the second time.
+	debug.FreeOSMemory()
+	debug.FreeOSMemory()
+	return r, nil
+}
+
+// all returns the steps that make a record ready.
+func (r *Record) all() []step {
+	if r.o.ReadOnly {
+		return []step{r.bind, r.readEnd, r.readPlaces}
+	}
+	return []step{r.streams, r.writeStampFile, r.readEnd, r.readPlaces, r.readHeads, r.checkBlocks, r.catchUp}
+}
+
+func newRecord(o Options) *Record {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -136,26 +185,6 @@ func Open(ctx context.Context, o Options) (*Record, error) {
 		o.Recent = defaultRecent
 	}
 	o.Replicas = max(o.Replicas, 1)
-	r := newRecord(o)
-	err := r.open(ctx)
-	if errors.Is(err, errBlock) {
-		if err = errors.Join(r.Close(), forgetIndexes(o.Dir)); err == nil {
-			r = newRecord(o)
-			r.mended = true
-			err = r.open(ctx)
-		}
-	}
-	if err != nil {
-		return nil, errors.Join(err, r.Close())
-	}
-	// All that there is has been read, and most of it is garbage by now. What the
-	// server holds in pools goes at the second time.
-	debug.FreeOSMemory()
-	debug.FreeOSMemory()
-	return r, nil
-}
-
-func newRecord(o Options) *Record {
 	return &Record{
 		o: o, log: o.Log, writer: rand.Text(),
 		keep:    make(map[string]jetstream.Stream),
@@ -167,12 +196,15 @@ func newRecord(o Options) *Record {
 	}
 }
 
-func (r *Record) open(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{
-		r.connect, r.streams, r.readEnd, r.readPlaces, r.readHeads, r.checkBlocks, r.catchUp,
-	} {
+// step is a step of opening a record.
+type step func(context.Context) error
+
+// open takes the first steps, which change nothing, and then those. When one
+// fails, all is closed again.
+func (r *Record) open(ctx context.Context, then ...step) error {
+	for _, step := range append([]step{r.readStampFile, r.connect, r.readStamp}, then...) {
 		if err := step(ctx); err != nil {
-			return err
+			return errors.Join(err, r.Close())
 		}
 	}
 	return nil
@@ -182,7 +214,7 @@ func (r *Record) open(ctx context.Context) error {
 func (r *Record) streams(ctx context.Context) error {
 	var err error
 	r.feed, err = r.stream(ctx, jetstream.StreamConfig{
-		Name: "ALF_FEED", Subjects: []string{feedSubject},
+		Name: feedStream, Subjects: []string{feedSubject}, Metadata: map[string]string{stampKey: r.stamp().String()},
 		MaxBytes: r.o.MaxBytes, MaxAge: r.o.MaxAge, Discard: jetstream.DiscardOld,
 		// A follower may not have the newest message yet, and what is not found
 		// counts as dropped.
@@ -192,7 +224,7 @@ func (r *Record) streams(ctx context.Context) error {
 		return err
 	}
 	if _, err = r.stream(ctx, jetstream.StreamConfig{
-		Name: "ALF_PLACES", Subjects: []string{placeSubject + ">"}, MaxMsgsPerSubject: 1, AllowDirect: true,
+		Name: placesStream, Subjects: []string{placeSubject + ">"}, MaxMsgsPerSubject: 1, AllowDirect: true,
 	}); err != nil {
 		return err
 	}
@@ -202,9 +234,12 @@ func (r *Record) streams(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if r.docs.stream, err = r.stream(ctx, r.docsConfig()); err != nil {
+		return err
+	}
 	for _, class := range classes {
 		r.keep[class.name], err = r.stream(ctx, jetstream.StreamConfig{
-			Name:              "ALF_RESULTS_" + class.name,
+			Name:              resultsStream + class.name,
 			Subjects:          []string{resultSubject + class.name + ".>", tickSubject + class.name + ".>"},
 			MaxMsgsPerSubject: int64(r.o.History), MaxAge: r.o.MaxAge, AllowDirect: true,
 		})
@@ -340,8 +375,7 @@ func (r *Record) append(ctx context.Context, events []*alf.Event) (int, error) {
 		return 0, err
 	}
 	ack, err := r.wait(ctx, future)
-	var api *jetstream.APIError
-	if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+	if wrongSequence(err) {
 		return r.adopt(ctx, events)
 	}
 	if err != nil {

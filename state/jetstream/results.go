@@ -244,6 +244,15 @@ func (r *Record) copyOut(ctx context.Context, p *place, events []*alf.Event, dro
 	return r.copied(ctx, p, events, dropped, known)
 }
 
+// historyOf returns the class into whose history e belongs, and its subject there.
+func historyOf(e *alf.Event) (class, subject string) {
+	kind, class := resultSubject, classOf(e.Interval)
+	if e.Kind != alf.KindResult {
+		kind = tickSubject
+	}
+	return class, keySubject(kind, class, e.Key)
+}
+
 // writeLog writes e into the log, if it belongs there and is not there yet.
 func (r *Record) writeLog(w *written, e *alf.Event, known map[string]alf.ID) error {
 	if !e.Logged() || e.ID <= known[logView] {

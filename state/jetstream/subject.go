@@ -78,6 +78,7 @@ const (
 	resultSubject = "alf.result."
 	tickSubject   = "alf.tick."
 	logSubject    = "alf.log."
+	docSubject    = "alf.doc."
 )
 
 // keySubject returns the subject of key's events of one kind in one class.

@@ -22,6 +22,7 @@ type Record interface {
 	state.Reader
 	state.Feed
 	state.Log
+	state.Documents
 }
 
 // The bounds that the suite counts on.
@@ -49,6 +50,9 @@ func Run(t *testing.T, open func(t *testing.T) Record) {
 		"LogAt":                logAt,
 		"LogOutlivesResults":   logOutlivesResults,
 		"DaemonHasNoHead":      daemonHasNoHead,
+		"DocumentsAreCompared": documentsAreCompared,
+		"DocumentsCompete":     documentsCompete,
+		"DocumentsByPrefix":    documentsByPrefix,
 	} {
 		t.Run(name, func(t *testing.T) { f(t, open(t)) })
 	}
@@ -267,9 +271,14 @@ func oneConsumerPerName(t *testing.T, r Record) {
 	<-done
 }
 
+// names are hard on subjects, files and protocols.
+func names() []string {
+	return []string{"disk C:\\", "a.b.c", "*", ">", "ü ☃", "tab\tinside", "$JS.API", "x/y z", "%2e", "=", "=41", "A",
+		"new\nline\r\n", "\xff\x00", strings.Repeat("ü", 300), strings.Repeat("long ", 2000)}
+}
+
 func anyName(t *testing.T, r Record) {
-	for i, s := range []string{"disk C:\\", "a.b.c", "*", ">", "ü ☃", "tab\tinside", "$JS.API", "x/y z", "%2e", "=", "=41", "A",
-		"new\nline\r\n", "\xff\x00", strings.Repeat("ü", 300), strings.Repeat("long ", 2000)} {
+	for i, s := range names() {
 		key := alf.Key{Host: alf.HostName("h" + s), Service: alf.ServiceName(s)}
 		fill(t, r, key, i, i)
 		got, err := r.Last(t.Context(), key, 1)

@@ -24,7 +24,7 @@ type Options struct {
 }
 
 // Record keeps events in memory. It implements state.Recorder, state.Reader,
-// state.Feed and state.Log.
+// state.Feed, state.Log and state.Documents.
 type Record struct {
 	history int
 	feed    int
@@ -38,6 +38,9 @@ type Record struct {
 	log     []*alf.Event             // oldest first, at most twice most
 	places  map[string]*place
 	grown   chan struct{} // closed at the next Append
+
+	documents map[string]state.Document
+	revision  state.Revision // the newest one
 }
 
 type place struct {
@@ -47,10 +50,11 @@ type place struct {
 }
 
 var (
-	_ state.Recorder = (*Record)(nil)
-	_ state.Reader   = (*Record)(nil)
-	_ state.Feed     = (*Record)(nil)
-	_ state.Log      = (*Record)(nil)
+	_ state.Recorder  = (*Record)(nil)
+	_ state.Reader    = (*Record)(nil)
+	_ state.Feed      = (*Record)(nil)
+	_ state.Log       = (*Record)(nil)
+	_ state.Documents = (*Record)(nil)
 )
 
 // New returns an empty Record.
@@ -72,6 +76,8 @@ func New(o Options) *Record {
 		results: make(map[alf.Key][]*alf.Event),
 		places:  make(map[string]*place),
 		grown:   make(chan struct{}),
+
+		documents: make(map[string]state.Document),
 	}
 }
 
