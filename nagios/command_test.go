@@ -2,6 +2,7 @@ package nagios
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ func TestParse(t *testing.T) {
 			want.Command.Author = "command file"
 		}
 		got, err := Parse("[1699999999] "+line, now)
-		if err != nil || got != want {
+		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("Parse(%q) = %+v, %v, want %+v", line, got, err, want)
 		}
 	}
@@ -271,7 +272,7 @@ func FuzzParse(f *testing.F) {
 		o, err := Parse(line, now)
 		if err != nil {
 			var why *Refusal
-			if o != (Order{}) || !errors.As(err, &why) || len(why.Text) > 1000 {
+			if !reflect.DeepEqual(o, Order{}) || !errors.As(err, &why) || len(why.Text) > 1000 {
 				t.Fatalf("Parse(%q) = %+v, %v", line, o, err)
 			}
 			return

@@ -200,7 +200,8 @@ func (e *expansion) triggered(commands []alf.Command) []alf.Command {
 	}
 	for i := 0; i < len(commands); i++ {
 		for _, c := range waiting[commands[i].ID] {
-			if !slices.Contains(commands, c) {
+			same := func(o alf.Command) bool { return o.Key == c.Key && o.ID == c.ID }
+			if !slices.ContainsFunc(commands, same) {
 				commands = append(commands, c)
 			}
 		}

@@ -9,28 +9,36 @@ import (
 	"time"
 
 	"alf"
+	"alf/checker"
 	"alf/config"
 	"alf/nagios"
+	"alf/state/view"
 )
 
 // commandFile carries out what is written into Nagios' command file.
 type commandFile struct {
 	*nagios.Pipe
-	h    *house
-	log  *slog.Logger
+	log       *slog.Logger
+	view      *view.View
+	inventory func() *alf.Inventory
+	give      func(context.Context, alf.Command) (alf.ID, error)
+	ready     func() error
+
 	last alf.ID // of the last event that a line led to
 	id   int64  // that was last given
 }
 
-// patience is how long a line waits until what it led to is durable.
-const patience = 5 * time.Second
+const (
+	patience = 5 * time.Second       // of a line, until what it led to is durable
+	hurry    = 10 * time.Millisecond // the same, while nothing becomes durable
+)
 
 // openCommandFile opens it, if there is to be one.
 func (h *house) openCommandFile(c config.Nagios) error {
 	if c.CommandFile == "" {
 		return nil
 	}
-	f := &commandFile{h: h, log: h.logs.room("nagios")}
+	f := &commandFile{log: h.logs.room("nagios"), view: h.view, inventory: h.inventory, give: h.checker.Submit, ready: h.checker.Ready}
 	var err error
 	f.Pipe, err = nagios.Open(nagios.Options{Path: c.CommandFile, Group: c.CommandFileGroup, Take: f.take, Refused: f.refused})
 	if err == nil {
@@ -54,7 +62,7 @@ func (f *commandFile) take(ctx context.Context, line string) error {
 	if err != nil {
 		return err
 	}
-	commands, err := order.Expand(f.newID(), f.h.inventory(), func() iter.Seq[*alf.Event] { return f.heads(ctx) })
+	commands, err := order.Expand(f.newID(), f.inventory(), func() iter.Seq[*alf.Event] { return f.heads(ctx) })
 	if err != nil {
 		return err
 	}
@@ -70,16 +78,13 @@ func (f *commandFile) take(ctx context.Context, line string) error {
 func (f *commandFile) heads(ctx context.Context) iter.Seq[*alf.Event] {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	_ = f.h.view.Wait(ctx, f.last)
-	return f.h.view.Heads()
+	_ = f.view.Wait(ctx, f.last)
+	return f.view.Heads()
 }
 
-// submit waits for the record, but not for ever: the command is carried out
-// whether or not it is durable yet.
+// submit has a command carried out.
 func (f *commandFile) submit(ctx context.Context, c alf.Command) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	id, err := f.h.checker.Submit(ctx, c)
+	id, err := f.wait(ctx, c)
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
@@ -88,8 +93,27 @@ func (f *commandFile) submit(ctx context.Context, c alf.Command) error {
 	if c.Verb == alf.Submit {
 		level = slog.LevelDebug
 	}
-	f.log.Log(ctx, level, "order taken", "host", c.Key.Host, "service", c.Key.Service, "order", c.Verb.String(), "author", c.Author)
+	f.log.Log(ctx, level, "order taken", "host", c.Key.Host, "service", c.Key.Service, "order", c.Verb.String(), "id", c.ID, "author", c.Author)
 	return nil
+}
+
+// wait waits for the record, but not for ever: once the checker has the command,
+// it is carried out. While the record fails, those who write must not wait for
+// it with every line.
+func (f *commandFile) wait(ctx context.Context, c alf.Command) (id alf.ID, err error) {
+	for began := time.Now(); time.Since(began) < patience; {
+		limit := patience
+		if f.ready() != nil {
+			limit = hurry
+		}
+		once, cancel := context.WithTimeout(ctx, limit)
+		id, err = f.give(once, c)
+		cancel()
+		if ctx.Err() != nil || !errors.Is(err, checker.ErrBusy) {
+			break
+		}
+	}
+	return id, err
 }
 
 func (f *commandFile) refused(line string, err error) {
