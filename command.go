@@ -7,7 +7,7 @@ type Verb uint8
 
 // The verbs.
 const (
-	Recheck          Verb = iota // run the check now, whatever its schedule says
+	Recheck          Verb = iota // run the check, whatever its schedule says
 	Submit                       // take what a plugin said elsewhere as if it had been run (a passive result)
 	Acknowledge                  // somebody takes care of a problem
 	Unacknowledge                // nobody does any more
@@ -34,6 +34,9 @@ type Command struct {
 	Author string
 	Time   time.Time
 	Text   string // of an acknowledgement, a downtime or a comment
+
+	Due  time.Time // of Recheck; zero: now
+	IfOn bool      // of Recheck: not while checks of the key are switched off
 
 	ReturnCode int    // of Submit: the plugin's
 	Output     string // of Submit: all that it wrote, perfdata included

@@ -30,8 +30,7 @@ type item struct {
 	alarm   entry     // when time will do something to it, at the latest
 	started time.Time // when it was due that is running or waiting now
 	busy    bool      // running, or waiting for its host
-	again   bool      // ordered while it was busy
-	ordered bool      // by a person: what made Alf wait does not count
+	ordered time.Time // for then, by a person: what made Alf wait does not count; zero: not
 	asked   time.Time // when it was last due out of turn, of a host
 	gone    bool      // left the configuration while it was busy
 }
@@ -192,10 +191,14 @@ func (l *loop) add(s *alf.Service) *item {
 	return it
 }
 
-// plan has it checked at its due time, unless that was switched off.
+// plan has it checked at its due time, unless that was switched off, or when it
+// was ordered.
 func (l *loop) plan(it *item, due time.Time) {
 	if it.state.Off.Has(alf.SwitchChecks) {
 		due = time.Time{}
+	}
+	if at := it.ordered; !at.IsZero() && (due.IsZero() || at.Before(due)) {
+		due = at
 	}
 	l.agenda.set(&it.check, due)
 }
@@ -283,12 +286,16 @@ func (l *loop) run(p *place, it *item) {
 	l.running++
 	l.stats.running.Add(1)
 	l.stats.started.Add(1)
-	m := moment{key: it.service.Key, state: it.state, result: it.result, max: it.service.MaxAttempts, now: time.Now()}
+	now := time.Now()
+	m := moment{key: it.service.Key, state: it.state, result: it.result, max: it.service.MaxAttempts, now: now}
 	if host := l.items[alf.Key{Host: it.service.Key.Host}]; host != nil {
 		m.host = host.state
 	}
-	l.launch(it, job{it.service, it.started, m, it.ordered})
-	it.ordered = false
+	ordered := !it.ordered.IsZero() && !now.Before(it.ordered)
+	if ordered {
+		it.ordered = time.Time{}
+	}
+	l.launch(it, job{it.service, it.started, m, ordered})
 }
 
 // finish judges a result and says when the service is due again.
@@ -302,10 +309,6 @@ func (l *loop) finish(f finished) {
 	l.stats.missed.Add(missed(it.service, it.started, now))
 	change := l.judge(it, f.result, now)
 	l.plan(it, nextDue(it.service, it.state, f.result.End))
-	if it.again {
-		it.again = false
-		l.agenda.set(&it.check, now)
-	}
 	l.recordResult(it, change, now)
 	l.follow(it, change, now)
 }
@@ -444,7 +447,7 @@ func (l *loop) replace(it *item, s *alf.Service, now time.Time) {
 	it.gone = true
 	l.alarms.set(&it.alarm, time.Time{})
 	next := l.add(s)
-	next.state, next.result = it.state, it.result
+	next.state, next.result, next.ordered = it.state, it.result, it.ordered
 	l.watch(next, now)
 	l.plan(next, firstDue(s, next.state, time.Time{}, now))
 }

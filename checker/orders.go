@@ -33,35 +33,40 @@ func (l *loop) recheck(it *item, o order) {
 		o.reply <- answer{err: fmt.Errorf("%q has nothing to run: its results are submitted", it.service.Key)}
 		return
 	}
-	it.ordered = true
-	if it.busy {
-		it.again = true
-	} else {
-		l.agenda.set(&it.check, time.Now())
+	if o.command.IfOn && it.state.Off.Has(alf.SwitchChecks) {
+		o.reply <- answer{err: fmt.Errorf("%q %w", it.service.Key, ErrChecksOff)}
+		return
 	}
-	l.note(it, o.command, 0, time.Now())
+	now := time.Now()
+	it.ordered = later(now, o.command.Due)
+	if !it.busy {
+		l.plan(it, it.check.due)
+	}
+	l.note(it, o.command, 0, now)
 	o.reply <- answer{}
 }
 
-// ErrSwitchedOff is the error of a result that is submitted while people do not
-// want any for that key.
-var ErrSwitchedOff = errors.New("takes no results: that was switched off")
+// The errors of what is ordered while people do not want that for the key.
+var (
+	ErrSwitchedOff = errors.New("takes no results: that was switched off")
+	ErrChecksOff   = errors.New("is not checked: that was switched off")
+)
 
 func (l *loop) submit(it *item, o order) {
 	if it.state.Off.Has(alf.SwitchPassive) {
 		o.reply <- answer{err: fmt.Errorf("%q %w", it.service.Key, ErrSwitchedOff)}
 		return
 	}
-	at := o.command.Time
+	now := time.Now() // the time of the command may be that of a script, whatever it is
 	conclude(o.result, it.service, o.output)
-	change := l.judge(it, o.result, at)
+	change := l.judge(it, o.result, now)
 	if !it.busy {
-		l.plan(it, nextDue(it.service, it.state, at))
+		l.plan(it, nextDue(it.service, it.state, now))
 	}
-	e := l.recordResult(it, change, at)
+	e := l.recordResult(it, change, now)
 	e.Author = o.command.Author
 	l.replies = append(l.replies, waiting{e, o.reply})
-	l.follow(it, change, at)
+	l.follow(it, change, now)
 }
 
 // apply carries out what changes a state by itself.
@@ -96,6 +101,8 @@ func (l *loop) note(it *item, c alf.Command, change alf.Change, now time.Time) *
 func describe(c alf.Command) string {
 	text := c.Verb.String()
 	switch {
+	case c.Verb == alf.Recheck && !c.Due.IsZero():
+		text += " at " + c.Due.Format(time.RFC3339)
 	case c.Verb == alf.Acknowledge && c.Sticky:
 		text += " (sticky)"
 	case c.Verb == alf.ScheduleDowntime:

@@ -71,6 +71,22 @@ alf.toml:9: parents go round in a circle: a behind b behind c behind a
 alf.toml:12: parents go round in a circle: d behind d
 alf.toml:12: there is no [host.wep]; did you mean "web"?
 alf.toml:15: parents: want a list, got a string`},
+	{"command file", `
+[nagios]
+command_file       = ["nagios.cmd"]
+command_file_group = "no-such-group"
+comand_file        = "x"
+`, `alf.toml:3: command_file: want a string, got a list
+alf.toml:4: command_file_group: there is no group "no-such-group"
+alf.toml:5: unknown key "comand_file" in [nagios]; did you mean "command_file"?`},
+	{"group of no command file", `
+[nagios]
+command_file_group = "0"
+`, `alf.toml:2: [nagios] has a command_file_group, but no command_file`},
+	{"empty command file", `
+[nagios]
+command_file = ""
+`, `alf.toml:3: command_file: is empty`},
 	{"unknown table", `
 [damon]
 socket = "/tmp/alf.sock"
@@ -263,7 +279,7 @@ vars          = "a"
 alf.toml:4: log_format: "xml" is none of "text", "json"
 alf.toml:5: log_level: "INFO" is none of "debug", "info", "warn", "error"; did you mean "info"?
 alf.toml:6: log_levels: checker: "loud" is none of "debug", "info", "warn", "error"
-alf.toml:6: log_levels: cheker: is none of "api", "checker", "journal", "main", "ssh"; did you mean "checker"?
+alf.toml:6: log_levels: cheker: is none of "api", "checker", "journal", "main", "nagios", "ssh"; did you mean "checker"?
 alf.toml:7: max_concurrent_checks: want an integer, got a string
 alf.toml:8: max_checks_per_host: 0 is not between 1 and 1000
 alf.toml:9: data_dir: want a string, got a float
@@ -1049,7 +1065,7 @@ alf.toml:24: check "c" on host "web1": for_each: a secret cannot be in a list of
 log_levels = { ssh = "loud", api = "x", sssh = 5 }
 `, `alf.toml:3: log_levels: api: "x" is none of "debug", "info", "warn", "error"
 alf.toml:3: log_levels: ssh: "loud" is none of "debug", "info", "warn", "error"
-alf.toml:3: log_levels: sssh: is none of "api", "checker", "journal", "main", "ssh"; did you mean "ssh"?
+alf.toml:3: log_levels: sssh: is none of "api", "checker", "journal", "main", "nagios", "ssh"; did you mean "ssh"?
 alf.toml:3: log_levels: sssh: want a string, got an integer`},
 	{"good files beside a broken one", `
 [daemon]

@@ -34,6 +34,7 @@ type Config struct {
 	Daemon    Daemon
 	Journal   Journal
 	Web       Web
+	Nagios    Nagios
 	Inventory *alf.Inventory
 	Counts    Counts
 	Warnings  []error // each an *Error, by file and line
@@ -84,6 +85,7 @@ type loader struct {
 	daemon   Daemon
 	journal  Journal
 	web      Web
+	nagios   Nagios
 	ssh      ssh
 	defaults defaults
 	secrets  map[string]alf.Secret
@@ -92,6 +94,7 @@ type loader struct {
 	checks   []*check
 
 	journalAt alf.Position
+	nagiosAt  alf.Position
 	encrypted map[string]alf.Position // key files that want a passphrase, and where they are named
 }
 

@@ -34,6 +34,7 @@ func sections() []section {
 		{"secret", true, newSecret},
 		{"daemon", false, func(l *loader, _ string, _ alf.Position) thing { return &l.daemon }},
 		{"journal", false, func(l *loader, _ string, at alf.Position) thing { l.journalAt = at; return &l.journal }},
+		{"nagios", false, func(l *loader, _ string, at alf.Position) thing { l.nagiosAt = at; return &l.nagios }},
 		{"web", false, func(l *loader, _ string, _ alf.Position) thing { return &l.web }},
 		{"ssh", false, func(l *loader, _ string, _ alf.Position) thing { return &l.ssh }},
 		{"defaults", false, func(l *loader, _ string, _ alf.Position) thing { return &l.defaults }},

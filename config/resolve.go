@@ -80,6 +80,7 @@ func (r *resolver) config(file string) *Config {
 		Daemon:    r.daemon,
 		Journal:   r.journal,
 		Web:       r.web,
+		Nagios:    r.nagios,
 		Counts:    Counts{len(hosts), len(r.checks), len(r.services) - len(hosts)},
 		Inventory: alf.NewInventory(hosts, r.services),
 		Warnings:  sorted(r.warnings),

@@ -50,6 +50,7 @@ func (p printer) all(c *Config) {
 	p.table("web")
 	p.set("listen", cmp.Or(c.Web.Listen, "none"))
 	p.list("allowed_hosts", c.Web.AllowedHosts)
+	p.nagios(c.Nagios)
 	for _, h := range c.Inventory.Hosts() {
 		p.hostAndServices(c, h)
 	}
@@ -87,6 +88,14 @@ func (p printer) journal(j Journal) {
 		p.set("sync", syncAlways)
 	} else {
 		p.set("sync", syncSecond)
+	}
+}
+
+func (p printer) nagios(n Nagios) {
+	if n.CommandFile != "" {
+		p.table("nagios")
+		p.set("command_file", n.CommandFile)
+		p.optional("command_file_group", n.CommandFileGroup)
 	}
 }
 

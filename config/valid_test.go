@@ -156,6 +156,7 @@ func TestEmpty(t *testing.T) {
 	equal(t, "daemon", c.Daemon, defaultDaemon)
 	equal(t, "web", c.Web, defaultWeb)
 	equal(t, "journal", c.Journal, defaultJournal)
+	equal(t, "nagios", c.Nagios, Nagios{})
 }
 
 func TestDaemonAndWeb(t *testing.T) {
@@ -188,6 +189,15 @@ allowed_hosts = ["alf.example.com", "10.0.0.7", "2001:db8::1"]
 	for _, address := range []string{"127.0.0.1:5690", "127.1.2.3:0", "[::1]:5690", "localhost:80"} {
 		equal(t, "listen", load(t, fmt.Sprintf("web.listen = %q", address)).Web.Listen, address)
 	}
+}
+
+func TestCommandFile(t *testing.T) {
+	c := load(t, `
+[nagios]
+command_file       = "rw/nagios.cmd"
+command_file_group = "0"
+`)
+	equal(t, "nagios", c.Nagios, Nagios{CommandFile: filepath.Dir(c.File) + "/rw/nagios.cmd", CommandFileGroup: "0"})
 }
 
 func TestVarsPrecedence(t *testing.T) {

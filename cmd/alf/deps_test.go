@@ -34,6 +34,7 @@ var imports = map[string][]string{
 	"alf/runner":                    {"alf", "alf/sshmux", "alf/plugins"},                                                                       // the only room that knows sshmux
 	"alf/checker":                   {"alf", "alf/perfdata", "alf/state"},                                                                       // the straight line
 	"alf/sinks":                     {"alf", "alf/perfdata", "alf/internal/sanitize"},                                                           // reads events only
+	"alf/nagios":                    {"alf", "alf/perfdata"},                                                                                    // reads what is written for Nagios
 	"alf/config":                    {"alf", "alf/perfdata"},                                                                                    // plain data out
 	"alf/api/wire":                  {"alf", "alf/perfdata", "alf/internal/sanitize"},                                                           // the bodies, shared by both ends
 	"alf/api":                       {"alf", "alf/perfdata", "alf/state", "alf/state/view", "alf/api/wire", "alf/internal/sanitize"},            // reads; writes through functions it is given

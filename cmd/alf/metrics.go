@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"alf/nagios"
 	"alf/sinks"
 	"alf/sshmux"
 	"alf/state/jetstream"
@@ -73,6 +74,14 @@ func streamSizes(record *jetstream.Record, f func(jetstream.StreamInfo) float64)
 		out[s.Name] = f(s)
 	}
 	return out
+}
+
+// measureCommandFile adds what comes through the command file.
+func (h *house) measureCommandFile(stats func() nagios.Stats) {
+	h.metrics.Counter("alf_command_file_lines_total", "Lines that were written into the command file.", func() float64 { return float64(stats().Lines) })
+	h.metrics.CounterBy("alf_command_file_refused_total", "Lines that were not carried out, by reason.", "reason", func() map[string]float64 {
+		return floats(stats().Refused)
+	})
 }
 
 func (h *house) measureLag() {

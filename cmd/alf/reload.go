@@ -90,6 +90,7 @@ func (h *house) needRestart(c *config.Config) []string {
 	f("[daemon] max_concurrent_checks", was.Daemon.MaxConcurrentChecks != c.Daemon.MaxConcurrentChecks)
 	f("[daemon] max_checks_per_host", was.Daemon.MaxChecksPerHost != c.Daemon.MaxChecksPerHost)
 	f("[web] listen", was.Web.Listen != c.Web.Listen)
+	f("[nagios]", was.Nagios != c.Nagios)
 	f("[web] allowed_hosts", !slices.Equal(was.Web.AllowedHosts, c.Web.AllowedHosts))
 	return names
 }

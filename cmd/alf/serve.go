@@ -103,6 +103,8 @@ type house struct {
 	checker *checker.Checker
 	metrics *sinks.Prometheus
 	api     *api.API
+
+	commandFile *commandFile // nil: none
 }
 
 // refresh is how often a page loads itself again.
@@ -165,7 +167,11 @@ func (h *house) inventory() *alf.Inventory { return h.config.Load().Inventory }
 // serve runs the house until ctx ends: first the listeners, so that a port that
 // is taken is told before anything starts; last the readers, which see all. It
 // reloads at every signal of hup.
-func (h *house) serve(ctx context.Context, hup <-chan os.Signal) error {
+func (h *house) serve(ctx context.Context, hup <-chan os.Signal) (err error) {
+	if err := h.openCommandFile(h.started.Nagios); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.commandFile.close()) }()
 	servers, err := h.listen()
 	if err != nil {
 		return err
@@ -202,6 +208,13 @@ func (h *house) check(ctx context.Context, fail context.CancelCauseFunc) {
 	readers.Go(func() {
 		reader("prometheus", func() error { return h.record.Consume(reading, "prometheus", state.Now, h.metrics.Write) })
 	})
+	if h.commandFile != nil {
+		readers.Go(func() {
+			if err := h.commandFile.Run(ctx); err != nil {
+				fail(err)
+			}
+		})
+	}
 	if err := h.checker.Run(ctx); err != nil {
 		fail(err)
 	}
