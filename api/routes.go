@@ -43,6 +43,7 @@ func (a *API) table() map[string]methods {
 		v1 + "services": {"GET": a.services},
 		v1 + "problems": {"GET": a.problems},
 		v1 + "events":   {"GET": a.events},
+		v1 + "orders":   {"POST": a.orders},
 
 		v1 + "availability":             {"GET": a.availability},
 		v1 + "explain/{host}":           {"GET": a.explain},
@@ -54,6 +55,11 @@ func (a *API) table() map[string]methods {
 		service + "/results": {"GET": a.results},
 		service + "/recheck": {"POST": a.recheck},
 		service + "/result":  {"POST": a.submit},
+	}
+	for _, order := range []string{wire.OrderAcknowledge, wire.OrderUnacknowledge, wire.OrderDowntime, wire.OrderComment,
+		wire.OrderCancel, wire.OrderDisable, wire.OrderEnable} {
+		t[host+"/"+order] = methods{"POST": a.orderOf(order)}
+		t[service+"/"+order] = methods{"POST": a.orderOf(order)}
 	}
 	if a.o.Levels != nil {
 		t["/-/log-levels"] = methods{"GET": a.levels, "PUT": a.setLevel}

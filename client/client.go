@@ -118,6 +118,24 @@ func (c *Client) Submit(ctx context.Context, key alf.Key, s wire.Submission) err
 	return c.call(ctx, http.MethodPost, path(key)+"/result", s, nil)
 }
 
+// Order has an order carried out for all whom it selects.
+func (c *Client) Order(ctx context.Context, o wire.Order) (*wire.Ordered, error) {
+	out := new(wire.Ordered)
+	if err := c.call(ctx, http.MethodPost, "/api/v1/orders", o, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// OrderOne has an order carried out for one host or service; it selects nobody.
+func (c *Client) OrderOne(ctx context.Context, key alf.Key, o wire.Order) (*wire.Ordered, error) {
+	out := new(wire.Ordered)
+	if err := c.call(ctx, http.MethodPost, path(key)+"/"+o.Order, o, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // Reload makes Alf read its configuration again. The error says what is wrong
 // with it; then nothing has changed.
 func (c *Client) Reload(ctx context.Context) error {

@@ -146,19 +146,6 @@ func newProblems(o *options) *cobra.Command {
 	return cmd
 }
 
-func newRecheck(o *options) *cobra.Command {
-	return &cobra.Command{
-		Use: "recheck HOST [SERVICE]", Short: "Run a check now, whatever its schedule says", Args: cobra.RangeArgs(1, 2), Annotations: readsSocket,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			k, err := key(args)
-			if err != nil {
-				return err
-			}
-			return o.daemon().Recheck(cmd.Context(), k)
-		},
-	}
-}
-
 func newSubmit(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "submit HOST SERVICE STATUS [OUTPUT]", Short: "Hand in a result that somebody else found", Args: cobra.RangeArgs(3, 4), Annotations: readsSocket,
