@@ -135,7 +135,7 @@ func marks(h wire.Head) (out string) {
 	}
 	mark("ack", h.Acknowledged)
 	mark("downtime", h.DowntimeDepth > 0)
-	mark("host downtime", h.HostDowntime)
+	mark("host downtime", h.HostDowntime && h.DowntimeDepth == 0)
 	mark("flapping", h.Flapping)
 	mark("host problem", h.HostProblem)
 	return out
