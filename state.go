@@ -60,16 +60,19 @@ const (
 
 var switches = [...]string{"checks", "passive results", "notifications", "flap detection"}
 
-// String returns the names of what is in s, joined by commas.
-func (s Switch) String() string {
+// Strings returns the names of what is in s, in a fixed order.
+func (s Switch) Strings() []string {
 	var names []string
 	for i, name := range switches {
 		if s&(1<<i) != 0 {
 			names = append(names, name)
 		}
 	}
-	return strings.Join(names, ", ")
+	return names
 }
+
+// String returns the names of what is in s, joined by commas.
+func (s Switch) String() string { return strings.Join(s.Strings(), ", ") }
 
 // Has reports whether all of o is in s.
 func (s Switch) Has(o Switch) bool { return s&o == o }

@@ -27,12 +27,15 @@ func attacked(t *testing.T, words string) *house {
 	e.Result.Output, e.Result.LongOutput, e.Result.Stderr = words, words, words
 	e.Result.Command, e.Result.Signal, e.Result.PerfdataErrors = words, words, []string{words}
 	e.State.Stale = alf.Stale{Cause: alf.CauseConfig, Since: epoch, Output: words}
+	e.State.Ack = &alf.Ack{ID: words, Author: words, Text: words, Time: epoch}
+	e.State.Downtimes = []*alf.Downtime{{ID: words, Author: words, Text: words, Start: epoch, End: epoch, Trigger: words}}
+	e.State.Comments = []*alf.Comment{{ID: words, Author: words, Text: words}}
 	order := &alf.Event{Time: epoch, Key: s.Key, Kind: alf.KindCommand, State: e.State, Author: words, Text: words}
 	return open(t, alf.NewInventory([]*alf.Host{host}, []*alf.Service{s}), order, e)
 }
 
 var attackedPaths = []string{"/api/v1/services", "/api/v1/services/h/s", "/api/v1/services/h/s/results", "/api/v1/problems",
-	"/api/v1/events", "/api/v1/explain/h/s", "/api/v1/explain/h/s?at=2026-03-01T13:00:00Z", "/api/v1/availability?host=h&from=2026-03-01T11:00:00Z"}
+	"/api/v1/downtimes", "/api/v1/comments", "/api/v1/events", "/api/v1/explain/h/s", "/api/v1/explain/h/s?at=2026-03-01T13:00:00Z", "/api/v1/availability?host=h&from=2026-03-01T11:00:00Z"}
 
 func TestHostileOutput(t *testing.T) {
 	for _, c := range hostile.Outputs() {

@@ -27,6 +27,14 @@ func (a *API) wireHost(r Row) wire.Host {
 	return wire.NewHost(r.Service, r.Head, a.query.On(r.Key().Host))
 }
 
+// wireService returns r, which may be a host's own check, with what its host
+// does to it.
+func wireService(r Row) wire.Service {
+	s := wire.NewService(r.Service, r.Head)
+	s.HostDowntime, s.HostProblem, s.Handled = r.HostDowntime(), r.HostProblem(), r.Handled()
+	return s
+}
+
 // object answers with the host or service that the path names.
 func (a *API) object(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parameters(r); err != nil {
@@ -46,5 +54,5 @@ func (a *API) wire(r Row) any {
 	if r.Key().IsHost() {
 		return a.wireHost(r)
 	}
-	return wire.NewService(r.Service, r.Head)
+	return wireService(r)
 }

@@ -26,7 +26,14 @@ type Row struct {
 	Service *alf.Service // for a host, its own check
 	Head    *alf.Event   // nil: there is none yet
 
-	told bool // the host's own check tells of a broken link
+	host hostState // of a service
+}
+
+// hostState is what the state of a host means for its services.
+type hostState struct {
+	told     bool // the host's own check tells of a broken link
+	problem  bool // it is not UP
+	downtime bool // it is in downtime, which covers them (RULES N22)
 }
 
 // Key returns the key of r.
@@ -49,7 +56,21 @@ func (r Row) Problem() bool {
 	if st.Problem() {
 		return true
 	}
-	return !st.Stale.IsZero() && (st.Stale.Cause == alf.CauseConfig || !r.told)
+	return !st.Stale.IsZero() && (st.Stale.Cause == alf.CauseConfig || !r.host.told)
+}
+
+// Handled reports whether a problem of r needs nobody's attention any more.
+func (r Row) Handled() bool { return r.host.downtime || r.State().Handled() }
+
+// HostDowntime reports whether the downtime of its host covers r, a service.
+func (r Row) HostDowntime() bool { return r.host.downtime }
+
+// HostProblem reports whether another host is the problem: that of r, a service,
+// is not UP or was not when r was last judged, or r is a host that is
+// UNREACHABLE.
+func (r Row) HostProblem() bool {
+	st := r.State()
+	return r.host.problem || st.HostProblem || r.Key().IsHost() && st.Status == alf.Unreachable
 }
 
 // Retried reports whether r has a problem that is still being retried.
@@ -81,8 +102,9 @@ func (q Query) Hosts(f wire.Filter) []Row {
 	return out
 }
 
-// Problems returns the problems of hosts and services that f takes in, the
-// worst first, and of those that are equally bad, the newest. With f.Soft it
+// Problems returns the problems of hosts and services that f takes in, those
+// that nobody handles first, of them the worst, and of those that are equally
+// bad, the newest. With f.Soft it
 // includes those that are still being retried.
 func (q Query) Problems(f wire.Filter) []Row {
 	f.Problems = true
@@ -142,7 +164,7 @@ func (q Query) Row(key alf.Key) (Row, bool) {
 	if s == nil {
 		return Row{}, false
 	}
-	return q.service(s, own), true
+	return q.service(s, own.forServices()), true
 }
 
 // Counts returns how many hosts and services are in which state.
@@ -160,11 +182,20 @@ func count(c *wire.Counts, r Row) {
 	} else {
 		c.Services.Add(r.StateName())
 	}
-	if !r.State().Stale.IsZero() {
-		c.Stale++
+	st := r.State()
+	add := func(n *int, is bool) {
+		if is {
+			*n++
+		}
 	}
+	add(&c.Stale, !st.Stale.IsZero())
+	add(&c.Acknowledged, st.Ack != nil)
+	add(&c.Downtime, r.inDowntime())
+	add(&c.Flapping, st.Flap.On)
 	if r.Problem() {
 		c.Problems++
+		add(&c.Handled, r.Handled())
+		add(&c.Unhandled, !r.Handled())
 	}
 }
 
@@ -187,8 +218,9 @@ func (q Query) all(names []string) iter.Seq[Row] {
 			if !yield(own) {
 				return
 			}
+			state := own.forServices()
 			for _, s := range inventory.On(h.Name) {
-				if !yield(q.service(s, own)) {
+				if !yield(q.service(s, state)) {
 					return
 				}
 			}
@@ -218,18 +250,19 @@ func (q Query) host(inventory *alf.Inventory, h *alf.Host) Row {
 	return Row{Service: s, Head: q.View.Head(s.Key)}
 }
 
-func (q Query) service(s *alf.Service, own Row) Row {
-	return Row{Service: s, Head: q.View.Head(s.Key), told: own.tells()}
+func (q Query) service(s *alf.Service, host hostState) Row {
+	return Row{Service: s, Head: q.View.Head(s.Key), host: host}
 }
 
-// tells reports whether r, a host's own check, stands for what its link does to
-// the services.
-func (r Row) tells() bool {
-	if r.Service.Builtin == alf.CheckSSH {
-		return true
-	}
+// forServices returns what the state of r, a host, means for its services.
+func (r Row) forServices() hostState {
 	st := r.State()
-	return !st.Pending() && st.Status != alf.Up || !st.Stale.IsZero()
+	problem := !st.Pending() && st.Status != alf.Up
+	return hostState{
+		told:     r.Service.Builtin == alf.CheckSSH || problem || !st.Stale.IsZero(),
+		problem:  problem,
+		downtime: st.DowntimeDepth() > 0,
+	}
 }
 
 // matching returns what reports whether f takes in a row.
@@ -239,10 +272,15 @@ func matching(f wire.Filter) func(Row) bool {
 		switch {
 		case !among(f.Hosts, string(r.Key().Host)):
 		case !among(f.Hostgroups, r.Service.Host.Hostgroups...):
+		case !among(f.Services, string(r.Key().Service)):
 		case !among(f.Checks, r.Service.Check):
 		case len(f.States) > 0 && !slices.Contains(f.States, r.StateName()):
 		case f.Problems && !r.Problem() && !(f.Soft && r.Retried()):
 		case f.Stale && r.State().Stale.IsZero():
+		case f.Acknowledged != nil && *f.Acknowledged != (r.State().Ack != nil):
+		case f.Downtime != nil && *f.Downtime != r.inDowntime():
+		case f.Flapping != nil && *f.Flapping != r.State().Flap.On:
+		case f.Handled != nil && *f.Handled != r.Handled():
 		case f.Text != "" && !r.contains(f.Text):
 		default:
 			return true
@@ -256,6 +294,9 @@ func among(wanted []string, names ...string) bool {
 	return len(wanted) == 0 || slices.ContainsFunc(names, func(n string) bool { return slices.Contains(wanted, n) })
 }
 
+// inDowntime reports whether r is in downtime, or on a host that is.
+func (r Row) inDowntime() bool { return r.host.downtime || r.State().DowntimeDepth() > 0 }
+
 // contains reports whether lower stands in the names or the output of r.
 func (r Row) contains(lower string) bool {
 	key := r.Key()
@@ -267,23 +308,25 @@ func (r Row) contains(lower string) bool {
 	return false
 }
 
-// worstFirst sorts problems: by severity, a host before services, settled
-// before retried, the newest first, and else as they are.
+// worstFirst sorts problems: those that nobody handles first, then by severity,
+// a host before services, settled before retried, the newest first, and else as
+// they are.
 func worstFirst(rows []Row) []Row {
 	type ranked struct {
 		Row
-		severity, kind int
-		settled        alf.StateType
-		change         time.Time
+		handled, severity, kind int
+		settled                 alf.StateType
+		change                  time.Time
 	}
 	// When all is broken there are many, and a State is large.
 	order := make([]ranked, len(rows))
 	for i, r := range rows {
 		st := r.State()
-		order[i] = ranked{r, r.severity(), kind(r), st.Type, st.LastChange}
+		order[i] = ranked{r, rank(r.Handled()), r.severity(), rank(!r.Key().IsHost()), st.Type, st.LastChange}
 	}
 	slices.SortStableFunc(order, func(a, b ranked) int {
 		return cmp.Or(
+			cmp.Compare(a.handled, b.handled),
 			cmp.Compare(b.severity, a.severity),
 			cmp.Compare(a.kind, b.kind),
 			cmp.Compare(b.settled, a.settled),
@@ -296,11 +339,12 @@ func worstFirst(rows []Row) []Row {
 	return rows
 }
 
-func kind(r Row) int {
-	if r.Key().IsHost() {
-		return 0
+// rank puts what is so behind what is not.
+func rank(is bool) int {
+	if is {
+		return 1
 	}
-	return 1
+	return 0
 }
 
 // severity orders rows from 0, all is well, as alf.Status.Severity does. A host
@@ -319,7 +363,7 @@ func (r Row) severity() int {
 }
 
 // Cut returns the part of rows that f asks for, and which part that is.
-func Cut(rows []Row, f wire.Filter) ([]Row, wire.Page) {
+func Cut[T any](rows []T, f wire.Filter) ([]T, wire.Page) {
 	page := wire.Page{Total: len(rows), Offset: min(f.Offset, len(rows))}
 	rows = rows[page.Offset:]
 	if f.Limit > 0 && f.Limit < len(rows) {

@@ -87,13 +87,15 @@ func TestWorstFirst(t *testing.T) {
 	add("critical, new", alf.Critical, alf.Hard, 2)
 	add("critical, soft", alf.Critical, alf.Soft, 3)
 	add("fine", alf.OK, alf.Hard, 3)
+	add("critical, acknowledged", alf.Critical, alf.Hard, 4)
+	events[len(events)-1].State.Ack = &alf.Ack{ID: "a"}
 	events = append(events, result(alf.Key{Host: "h"}, alf.Down, alf.Hard, 3, epoch, "down"))
 	h := open(t, alf.NewInventory([]*alf.Host{host}, services), events...)
 	var got []string
 	for _, r := range (api.Query{View: h.view, Inventory: h.options.Inventory}).Problems(wire.Filter{Soft: true}) {
 		got = append(got, r.Output())
 	}
-	want := []string{"down", "critical, new", "critical, old", "critical, soft", "unknown", "warning"}
+	want := []string{"down", "critical, new", "critical, old", "critical, soft", "unknown", "warning", "critical, acknowledged"}
 	if !slices.Equal(got, want) {
 		t.Errorf("problems = %q, want %q", got, want)
 	}
@@ -104,7 +106,7 @@ func TestOverview(t *testing.T) {
 	h := office(t)
 	q := api.Query{View: h.view, Inventory: h.options.Inventory}
 	for _, f := range []wire.Filter{
-		{}, {Problems: true}, {Stale: true}, {Text: "DISK"}, {Text: "none of it"}, {States: []string{"CRITICAL", "DOWN"}},
+		{}, {Problems: true}, {Stale: true}, {Handled: new(false)}, {Text: "DISK"}, {Text: "none of it"}, {States: []string{"CRITICAL", "DOWN"}},
 		{Hosts: []string{"web1", "db1", "web1", "web9"}}, {Hosts: []string{"web9"}}, {Hostgroups: []string{"web"}}, {Checks: []string{"load"}},
 	} {
 		wrong := f

@@ -40,7 +40,7 @@ func TestStatus(t *testing.T) {
 	want := wire.Counts{
 		Hosts:    wire.HostCounts{Total: 2, Up: 1, Down: 1},
 		Services: wire.ServiceCounts{Total: 5, OK: 2, Warning: 1, Critical: 1, Pending: 1},
-		Stale:    1, Problems: 2,
+		Stale:    1, Problems: 2, Unhandled: 2,
 	}
 	if got.Counts != want || got.Version != "1.2.3" || !got.Started.Equal(epoch) || !got.Ready {
 		t.Errorf("status = %+v, want %+v", got, want)
@@ -226,6 +226,10 @@ func TestListsAreWhole(t *testing.T) {
 	f("/api/v1/problems", &wire.Problems{})
 	f("/api/v1/services/web1/load/results", &wire.Results{})
 	f("/api/v1/services?host=nobody", &wire.Services{Services: []wire.Service{}})
+	h = handled(t)
+	f("/api/v1/services", &wire.Services{})
+	f("/api/v1/downtimes", &wire.Downtimes{})
+	f("/api/v1/comments", &wire.Comments{})
 }
 
 func BenchmarkServices(b *testing.B) {

@@ -45,6 +45,9 @@ func (a *API) table() map[string]methods {
 		v1 + "events":   {"GET": a.events},
 		v1 + "orders":   {"POST": a.orders},
 
+		v1 + "downtimes": {"GET": a.downtimes},
+		v1 + "comments":  {"GET": a.comments},
+
 		v1 + "availability":             {"GET": a.availability},
 		v1 + "explain/{host}":           {"GET": a.explain},
 		v1 + "explain/{host}/{service}": {"GET": a.explain},

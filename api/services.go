@@ -19,7 +19,7 @@ func services(name string, rows []Row, f wire.Filter) list {
 	rows, page := Cut(rows, f)
 	return list{name, page, func(yield func(any) bool) {
 		for _, row := range rows {
-			if !yield(wire.NewService(row.Service, row.Head)) {
+			if !yield(wireService(row)) {
 				return
 			}
 		}

@@ -209,6 +209,9 @@ type family struct {
 var families = []family{
 	{"alf_host_state", "State of the host: 0 UP, 1 DOWN, 2 UNREACHABLE.", true, false, status},
 	{"alf_host_stale", "1 while nothing new is known of the host, else 0.", true, true, staleness},
+	{"alf_host_acknowledged", "1 while a problem of the host is acknowledged, else 0.", true, false, acknowledged},
+	{"alf_host_downtime_depth", "How many downtimes of the host are in effect.", true, true, downtimes},
+	{"alf_host_flapping", "1 while the host is flapping, else 0.", true, false, flapping},
 	{"alf_host_last_check_timestamp_seconds", "When the host was last judged.", true, false, lastCheck},
 	{"alf_service_state", "State of the service: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.", false, false, status},
 	{"alf_service_state_type", "0 while the state is SOFT, 1 when it is HARD.", false, false,
@@ -216,14 +219,21 @@ var families = []family{
 	{"alf_service_attempt", "Check attempt, from 1 to max_check_attempts.", false, false,
 		func(h *head) float64 { return float64(h.attempt) }},
 	{"alf_service_stale", "1 while nothing new is known of the service, else 0.", false, true, staleness},
+	{"alf_service_acknowledged", "1 while a problem of the service is acknowledged, else 0.", false, false, acknowledged},
+	{"alf_service_downtime_depth", "How many downtimes of the service are in effect, those of its host not counted.", false, true, downtimes},
+	{"alf_service_flapping", "1 while the service is flapping, else 0.", false, false, flapping},
 	{"alf_service_last_check_timestamp_seconds", "When the service was last judged.", false, false, lastCheck},
 }
 
-func status(h *head) float64    { return float64(h.status) }
-func lastCheck(h *head) float64 { return h.lastCheck }
+func status(h *head) float64       { return float64(h.status) }
+func staleness(h *head) float64    { return yes(h.stale) }
+func acknowledged(h *head) float64 { return yes(h.acknowledged) }
+func downtimes(h *head) float64    { return float64(h.downtimes) }
+func flapping(h *head) float64     { return yes(h.flapping) }
+func lastCheck(h *head) float64    { return h.lastCheck }
 
-func staleness(h *head) float64 {
-	if h.stale {
+func yes(is bool) float64 {
+	if is {
 		return 1
 	}
 	return 0
@@ -312,11 +322,12 @@ type exposition struct {
 
 // head is of an event what the families need.
 type head struct {
-	host, pending, stale bool
-	status               alf.Status
-	kind                 alf.StateType
-	attempt              int
-	lastCheck            float64
+	host, pending, stale   bool
+	acknowledged, flapping bool
+	status                 alf.Status
+	kind                   alf.StateType
+	attempt, downtimes     int
+	lastCheck              float64
 
 	from, command, to int              // where in names its labels stand, those of its key first
 	data              []perfdata.Datum // of a result that judged
@@ -335,6 +346,7 @@ func (x *exposition) add(e *alf.Event) {
 	h := head{
 		host: e.Key.IsHost(), pending: e.State.Pending(), stale: !e.State.Stale.IsZero(),
 		status: e.State.Status, kind: e.State.Type, attempt: e.State.Attempt, lastCheck: Timestamp(e.State.LastCheck),
+		acknowledged: e.State.Ack != nil, downtimes: e.State.DowntimeDepth(), flapping: e.State.Flap.On,
 	}
 	h.from = len(x.names)
 	x.names = appendLabel(x.names, `host="`, string(e.Key.Host))

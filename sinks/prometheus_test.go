@@ -97,6 +97,53 @@ func TestSeries(t *testing.T) {
 	lint(t, got)
 }
 
+// TestHandling: what people and time did to a state has series of its own.
+func TestHandling(t *testing.T) {
+	began, waits := &alf.Downtime{Began: time.Now()}, &alf.Downtime{}
+	host, disk, load, never := event("web1", "", ""), event("web1", "disk", ""), event("web1", "load", ""), event("web1", "never", "")
+	host.State.Downtimes = []*alf.Downtime{began, waits, began}
+	disk.State.Ack = &alf.Ack{}
+	load.State.Flap.On = true
+	never.State = alf.State{Stale: alf.Stale{Since: time.Now()}, Downtimes: []*alf.Downtime{began}}
+	var out bytes.Buffer
+	w := bufio.NewWriter(&out)
+	of(host, disk, load, never).WriteServices(w)
+	w.Flush()
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		if strings.Contains(line, "acknowledged") || strings.Contains(line, "downtime") || strings.Contains(line, "flapping") {
+			got = append(got, line)
+		}
+	}
+	want := `# HELP alf_host_acknowledged 1 while a problem of the host is acknowledged, else 0.
+# TYPE alf_host_acknowledged gauge
+alf_host_acknowledged{host="web1"} 0
+# HELP alf_host_downtime_depth How many downtimes of the host are in effect.
+# TYPE alf_host_downtime_depth gauge
+alf_host_downtime_depth{host="web1"} 2
+# HELP alf_host_flapping 1 while the host is flapping, else 0.
+# TYPE alf_host_flapping gauge
+alf_host_flapping{host="web1"} 0
+# HELP alf_service_acknowledged 1 while a problem of the service is acknowledged, else 0.
+# TYPE alf_service_acknowledged gauge
+alf_service_acknowledged{host="web1",service="disk"} 1
+alf_service_acknowledged{host="web1",service="load"} 0
+# HELP alf_service_downtime_depth How many downtimes of the service are in effect, those of its host not counted.
+# TYPE alf_service_downtime_depth gauge
+alf_service_downtime_depth{host="web1",service="disk"} 0
+alf_service_downtime_depth{host="web1",service="load"} 0
+alf_service_downtime_depth{host="web1",service="never"} 1
+# HELP alf_service_flapping 1 while the service is flapping, else 0.
+# TYPE alf_service_flapping gauge
+alf_service_flapping{host="web1",service="disk"} 0
+alf_service_flapping{host="web1",service="load"} 1
+`
+	if text := strings.Join(got, ""); text != want {
+		t.Errorf("the page says\n%s, want\n%s", text, want)
+	}
+	lint(t, out.String())
+}
+
 // lint holds a page against the parser and the linter of Prometheus.
 func lint(t *testing.T, page string) {
 	t.Helper()

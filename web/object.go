@@ -18,6 +18,7 @@ import (
 // object is the page about one host or service.
 type object struct {
 	row
+	handling
 	Name    string // host, or service on host
 	API     string // path of the same in the API
 	Attempt string
@@ -131,6 +132,7 @@ func (s *site) describe(r api.Row, now time.Time) object {
 	key, st := r.Key(), r.State()
 	o := object{
 		row:        s.row(r, now),
+		handling:   newHandling(st, now),
 		Name:       sanitize.HTML(name(key)),
 		API:        "/api/v1/" + wire.Path(key),
 		Attempt:    attempt(st),

@@ -24,8 +24,9 @@ type overview struct {
 	Counts   wire.Counts
 	Text     string // of the filter
 	Filtered bool   // not all is shown
-	Problems []row
-	More     int // problems that are not shown
+	Problems []row  // that nobody takes care of
+	Handled  []row  // that somebody does
+	More     int    // problems that are not shown
 	Groups   []group
 	Total    int // hosts and services that the filter takes in
 	Page     int // from 1
@@ -71,14 +72,19 @@ func (s *site) overview(r *http.Request) (page, error) {
 	if body.Page < body.Pages {
 		body.Next = with(query, "page", strconv.Itoa(body.Page+1))
 	}
-	return page{"overview.html", title(body.Counts.Problems), body}, nil
+	return page{"overview.html", title(body.Counts), body}, nil
 }
 
-func title(problems int) string {
-	if problems == 1 {
-		return "1 problem"
+// title counts what somebody should look at.
+func title(c wire.Counts) string {
+	what := "problem"
+	if c.Handled > 0 {
+		what = "unhandled problem"
 	}
-	return fmt.Sprintf("%d problems", problems)
+	if c.Unhandled != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", c.Unhandled, what)
 }
 
 // parse reads the filter of the API and the number of the page.
@@ -100,7 +106,7 @@ func parse(query url.Values) (f wire.Filter, at int, err error) {
 }
 
 // parameters are those of the API's lists that the page takes, too.
-var parameters = []string{"check", "host", "hostgroup", "problems", "q", "stale", "status"}
+var parameters = []string{"acknowledged", "check", "downtime", "flapping", "handled", "host", "hostgroup", "problems", "q", "stale", "status"}
 
 // with returns the link to the same page with another value of one parameter.
 func with(query url.Values, name, value string) string {
@@ -109,10 +115,15 @@ func with(query url.Values, name, value string) string {
 	return "?" + out.Encode()
 }
 
-func (s *site) problems(r *http.Request, body *overview, all []api.Row, now time.Time) (err error) {
-	shown := all[:min(len(all), pageProblems)]
-	body.Problems, err = s.rows(r.Context(), shown, now)
-	body.More = len(all) - len(shown)
+// problems shows the first of all, which has the unhandled ones first.
+func (s *site) problems(r *http.Request, body *overview, all []api.Row, now time.Time) error {
+	rows, err := s.rows(r.Context(), all[:min(len(all), pageProblems)], now)
+	unhandled := 0
+	for unhandled < len(rows) && !rows[unhandled].Handled {
+		unhandled++
+	}
+	body.Problems, body.Handled = rows[:unhandled], rows[unhandled:]
+	body.More = len(all) - len(rows)
 	return err
 }
 

@@ -24,6 +24,8 @@ type row struct {
 	Since    moment // when the state last changed
 	Output   string
 	Stale    *stale
+	Marks    []mark
+	Handled  bool // a problem that somebody takes care of
 	Runs     runs
 }
 
@@ -68,6 +70,8 @@ func (s *site) row(r api.Row, now time.Time) row {
 		Since:    newMoment(st.LastChange, now),
 		Output:   sanitize.HTML(r.Output()),
 		Stale:    newStale(st.Stale, now),
+		Marks:    newMarks(r),
+		Handled:  r.Handled() && (r.Problem() || r.Retried()),
 	}
 	if r.Retried() {
 		out.Retried = attempt(st)
@@ -105,9 +109,10 @@ func newMoment(t, now time.Time) moment {
 	if t.IsZero() {
 		return moment{}
 	}
-	t = t.UTC()
-	return moment{Ago: ago(now.Sub(t)), Full: t.Format("2006-01-02 15:04:05 MST"), Machine: t.Format(time.RFC3339)}
+	return moment{Ago: ago(now.Sub(t)), Full: full(t), Machine: t.UTC().Format(time.RFC3339)}
 }
+
+func full(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }
 
 // ago writes d in the two largest units that it has.
 func ago(d time.Duration) string {

@@ -18,9 +18,14 @@ var (
 
 // The parameters of the lists' queries.
 var (
-	HostParameters    = []string{"hostgroup", "limit", "offset", "problems", "q", "stale", "status"}
-	ServiceParameters = []string{"check", "host", "hostgroup", "limit", "offset", "problems", "q", "stale", "status"}
-	ProblemParameters = []string{"check", "host", "hostgroup", "limit", "offset", "q", "soft", "stale", "status"}
+	HostParameters = []string{"acknowledged", "downtime", "flapping", "handled", "hostgroup", "limit", "offset",
+		"problems", "q", "stale", "status"}
+	ServiceParameters = []string{"acknowledged", "check", "downtime", "flapping", "handled", "host", "hostgroup", "limit", "offset",
+		"problems", "q", "stale", "status"}
+	ProblemParameters = []string{"acknowledged", "check", "downtime", "flapping", "handled", "host", "hostgroup", "limit", "offset",
+		"q", "soft", "stale", "status"}
+	DowntimeParameters = []string{"host", "hostgroup", "limit", "offset", "service", "state"}
+	CommentParameters  = []string{"host", "hostgroup", "limit", "offset", "service"}
 )
 
 // Filter says which hosts or services are asked for: those that every field
@@ -28,6 +33,7 @@ var (
 type Filter struct {
 	Hosts      []string // any of these
 	Hostgroups []string // in any of these
+	Services   []string // any of these
 	Checks     []string // from any of these
 	States     []string // in any of these: CRITICAL, DOWN, PENDING ...
 	Problems   bool     // only problems
@@ -36,7 +42,21 @@ type Filter struct {
 	Text       string   // stands in the name or the output, in any case
 	Offset     int      // members to leave out
 	Limit      int      // members at most; 0: all
+
+	// What must be so, or must not be; nil: either.
+	Acknowledged *bool
+	Downtime     *bool // in downtime, or on a host that is
+	Flapping     *bool
+	Handled      *bool
+
+	Phase string // of downtimes: Planned or Active; empty: either
 }
+
+// The phases of a downtime.
+const (
+	Planned = "planned"
+	Active  = "active"
+)
 
 // ParseFilter reads a query, in which only parameters and states may stand.
 // Its error names all that cannot be read.
@@ -44,16 +64,22 @@ func ParseFilter(query url.Values, parameters, states []string) (Filter, error) 
 	p := filterParser{query: query}
 	p.known(parameters)
 	f := Filter{
-		Hosts:      query["host"],
-		Hostgroups: query["hostgroup"],
-		Checks:     query["check"],
-		States:     p.states(states),
-		Problems:   p.flag("problems"),
-		Soft:       p.flag("soft"),
-		Stale:      p.flag("stale"),
-		Text:       p.one("q"),
-		Offset:     p.number("offset"),
-		Limit:      p.number("limit"),
+		Hosts:        query["host"],
+		Hostgroups:   query["hostgroup"],
+		Services:     query["service"],
+		Checks:       query["check"],
+		States:       p.states(states),
+		Problems:     p.flag("problems"),
+		Soft:         p.flag("soft"),
+		Stale:        p.flag("stale"),
+		Text:         p.one("q"),
+		Offset:       p.number("offset"),
+		Limit:        p.number("limit"),
+		Acknowledged: p.either("acknowledged"),
+		Downtime:     p.either("downtime"),
+		Flapping:     p.either("flapping"),
+		Handled:      p.either("handled"),
+		Phase:        p.phase(),
 	}
 	return f, errors.Join(p.errs...)
 }
@@ -71,13 +97,24 @@ func (f Filter) Values() url.Values {
 			v.Set(name, value)
 		}
 	}
+	either := func(name string, value *bool) {
+		if value != nil {
+			v.Set(name, strconv.FormatBool(*value))
+		}
+	}
 	list("host", f.Hosts)
 	list("hostgroup", f.Hostgroups)
+	list("service", f.Services)
 	list("check", f.Checks)
 	set("status", strings.ToLower(strings.Join(f.States, ",")), len(f.States) > 0)
 	set("problems", "true", f.Problems)
 	set("soft", "true", f.Soft)
 	set("stale", "true", f.Stale)
+	either("acknowledged", f.Acknowledged)
+	either("downtime", f.Downtime)
+	either("flapping", f.Flapping)
+	either("handled", f.Handled)
+	set("state", f.Phase, f.Phase != "")
 	set("q", f.Text, f.Text != "")
 	set("offset", strconv.Itoa(f.Offset), f.Offset > 0)
 	set("limit", strconv.Itoa(f.Limit), f.Limit > 0)
@@ -131,14 +168,30 @@ func (p *filterParser) states(allowed []string) []string {
 }
 
 func (p *filterParser) flag(name string) bool {
+	is := p.either(name)
+	return is != nil && *is
+}
+
+// either returns nil for what is not said.
+func (p *filterParser) either(name string) *bool {
 	switch text := p.one(name); text {
 	case "true", "1":
-		return true
-	case "", "false", "0":
+		return new(true)
+	case "false", "0":
+		return new(false)
+	case "":
 	default:
 		p.fail("%s %q is neither true nor false", name, text)
 	}
-	return false
+	return nil
+}
+
+func (p *filterParser) phase() string {
+	text := p.one("state")
+	if text != "" && text != Planned && text != Active {
+		p.fail("state %q is neither %s nor %s", text, Planned, Active)
+	}
+	return text
 }
 
 func (p *filterParser) number(name string) int {

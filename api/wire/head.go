@@ -22,12 +22,13 @@ type Head struct {
 	LastHardStateChange *time.Time `json:"last_hard_state_change" xml:"last_hard_state_change"`
 	NextCheck           *time.Time `json:"next_check" xml:"next_check"`
 	Stale               *Stale     `json:"stale" xml:"stale"`
+	Handling
 	Outcome
 }
 
 // Stale says why and since when nothing new is known.
 type Stale struct {
-	Cause  string    `json:"cause" xml:"cause"` // transport, auth, hostkey or config
+	Cause  string    `json:"cause" xml:"cause"` // transport, auth, hostkey, config or late
 	Since  time.Time `json:"since" xml:"since"`
 	Output Text      `json:"output" xml:"output"` // what was seen instead of an answer
 }
@@ -71,6 +72,7 @@ func newHead(s *alf.Service, head *alf.Event) Head {
 		LastStateChange:     moment(st.LastChange),
 		LastHardStateChange: moment(st.LastHardChange),
 		Stale:               newStale(st.Stale),
+		Handling:            newHandling(s.Key, st),
 		Outcome:             newOutcome(nil),
 	}
 	if head != nil {

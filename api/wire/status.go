@@ -17,10 +17,15 @@ type Status struct {
 
 // Counts says how many hosts and services are in which state.
 type Counts struct {
-	Hosts    HostCounts    `json:"hosts" xml:"hosts"`
-	Services ServiceCounts `json:"services" xml:"services"`
-	Stale    int           `json:"stale" xml:"stale"`       // hosts and services of which nothing new is known
-	Problems int           `json:"problems" xml:"problems"` // as listed under problems
+	Hosts        HostCounts    `json:"hosts" xml:"hosts"`
+	Services     ServiceCounts `json:"services" xml:"services"`
+	Stale        int           `json:"stale" xml:"stale"`               // hosts and services of which nothing new is known
+	Problems     int           `json:"problems" xml:"problems"`         // as listed under problems
+	Handled      int           `json:"handled" xml:"handled"`           // of them, those that are acknowledged or in downtime
+	Unhandled    int           `json:"unhandled" xml:"unhandled"`       // of them, the others
+	Acknowledged int           `json:"acknowledged" xml:"acknowledged"` // hosts and services
+	Downtime     int           `json:"downtime" xml:"downtime"`         // hosts and services in downtime
+	Flapping     int           `json:"flapping" xml:"flapping"`
 }
 
 // HostCounts counts hosts by their state.

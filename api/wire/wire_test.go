@@ -15,7 +15,7 @@ import (
 func TestFilter(t *testing.T) {
 	f := func(want wire.Filter) {
 		t.Helper()
-		all := append(wire.ServiceParameters, "soft")
+		all := append(wire.ServiceParameters, "soft", "service", "state")
 		got, err := wire.ParseFilter(want.Values(), all, wire.AllStates)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("ParseFilter(%q) = %+v, %v, want %+v", want.Values(), got, err, want)
@@ -24,16 +24,18 @@ func TestFilter(t *testing.T) {
 	f(wire.Filter{})
 	f(wire.Filter{Hosts: []string{"web1", "a&b=c"}, Hostgroups: []string{"g"}, Checks: []string{"disk"}})
 	f(wire.Filter{States: []string{"CRITICAL", "PENDING"}, Problems: true, Soft: true, Stale: true})
+	f(wire.Filter{Acknowledged: new(true), Downtime: new(false), Flapping: new(true), Handled: new(false)})
+	f(wire.Filter{Services: []string{"disk /", "load"}, Phase: wire.Planned})
 	f(wire.Filter{Text: "free space: 1%", Offset: 20, Limit: 10})
 }
 
 func TestFilterNamesAllMistakes(t *testing.T) {
-	query, err := url.ParseQuery("status=ok,bad&limit=x&soft=maybe&colour=red")
+	query, err := url.ParseQuery("status=ok,bad&limit=x&soft=maybe&handled=no&colour=red")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = wire.ParseFilter(query, wire.ProblemParameters, wire.AllStates)
-	for _, word := range []string{"BAD", `limit "x"`, `soft "maybe"`, `"colour"`} {
+	for _, word := range []string{"BAD", `limit "x"`, `soft "maybe"`, `handled "no"`, `"colour"`} {
 		if err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("ParseFilter = %v, want %s in it", err, word)
 		}

@@ -124,11 +124,16 @@ func statusOfHost(ctx context.Context, c *client.Client, w io.Writer, name alf.H
 }
 
 func newProblems(o *options) *cobra.Command {
-	var soft bool
+	var soft, unhandled bool
 	cmd := &cobra.Command{
 		Use: "problems", Short: "Show what is not as it should be, the worst first", Args: cobra.NoArgs, Annotations: readsOutput,
+		Long: `Show what is not as it should be: first what nobody takes care of, then what is
+acknowledged or in downtime, of each the worst first.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f := wire.Filter{Soft: soft}
+			if unhandled {
+				f.Handled = new(false)
+			}
 			return o.show(cmd, "/api/v1/problems?"+f.Values().Encode(), func(ctx context.Context, c *client.Client, w io.Writer) error {
 				p, err := c.Problems(ctx, f)
 				if err != nil {
@@ -142,6 +147,7 @@ func newProblems(o *options) *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&unhandled, "unhandled", false, "leave out what is acknowledged or in downtime")
 	cmd.Flags().BoolVar(&soft, "soft", false, "show those, too, that are still being retried")
 	return cmd
 }

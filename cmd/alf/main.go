@@ -134,10 +134,12 @@ Prometheus. Nothing is installed on the hosts but their sshd.`,
 	flags.StringVar(&o.socket, "socket", "", "Unix socket of the daemon (default $ALF_SOCKET, else the one that --config names)")
 	flags.StringVar(&o.output, "output", "table", "`FORMAT` of what is shown: table, json or xml")
 	root.AddCommand(
-		newServe(o), newDemo(o), newCheck(o), newParse(o), newStatus(o), newProblems(o), newHistory(o), newAudit(o), newExplain(o), newAvailability(o),
-		newRecheck(o), newSubmit(o), newAck(o), newUnack(o), newDowntime(o), newComment(o), newCancel(o),
+		newServe(o), newDemo(o), newCheck(o), newParse(o), newStatus(o), newProblems(o), newDowntimes(o), newComments(o),
+		newHistory(o), newAudit(o), newExplain(o), newAvailability(o), newRecheck(o), newSubmit(o),
+		newAck(o), newUnack(o), newDowntime(o), newComment(o), newCancel(o),
 		newSwitch(o, wire.OrderDisable, "Switch off checks, passive results, notifications or flap detection"),
-		newSwitch(o, wire.OrderEnable, "Switch them on again"), newConfig(o), newJournal(o), newReload(o), newLog(o), newVersion(o),
+		newSwitch(o, wire.OrderEnable, "Switch them on again"),
+		newConfig(o), newJournal(o), newReload(o), newLog(o), newVersion(o),
 	)
 	checkArgs(root)
 	return root

@@ -39,8 +39,9 @@ func writeServices(w io.Writer, services []wire.Service) error {
 
 func writeCounts(w io.Writer, c wire.Counts) error {
 	h, s := c.Hosts, c.Services
-	_, err := fmt.Fprintf(w, "\nHosts: %d, %d up, %d down, %d unreachable, %d pending\nServices: %d, %d ok, %d warning, %d critical, %d unknown, %d pending\nStale: %d\n",
-		h.Total, h.Up, h.Down, h.Unreachable, h.Pending, s.Total, s.OK, s.Warning, s.Critical, s.Unknown, s.Pending, c.Stale)
+	_, err := fmt.Fprintf(w, "\nHosts: %d, %d up, %d down, %d unreachable, %d pending\nServices: %d, %d ok, %d warning, %d critical, %d unknown, %d pending\nStale: %d\nProblems: %d, %d unhandled, %d handled\n",
+		h.Total, h.Up, h.Down, h.Unreachable, h.Pending, s.Total, s.OK, s.Warning, s.Critical, s.Unknown, s.Pending, c.Stale,
+		c.Problems, c.Unhandled, c.Handled)
 	return err
 }
 
@@ -92,6 +93,7 @@ func (f *fields) head(h wire.Head) {
 	if h.Stale != nil {
 		f.line("Stale", fmt.Sprintf("%s since %s: %s", h.Stale.Cause, local(&h.Stale.Since), h.Stale.Output))
 	}
+	f.handling(h.Handling)
 	f.line("Since", local(h.LastStateChange))
 	f.line("Last check", local(h.LastCheck))
 	f.line("Next check", local(h.NextCheck))
@@ -134,12 +136,7 @@ func orDash(s string) string {
 	return s
 }
 
-func stateOf(h wire.Head) string {
-	if h.Stale != nil {
-		return h.State + " (stale: " + h.Stale.Cause + ")"
-	}
-	return h.State
-}
+func stateOf(h wire.Head) string { return h.State + marks(h) }
 
 func attempt(h wire.Head) string {
 	if h.Pending {
