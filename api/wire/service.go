@@ -25,8 +25,9 @@ type Services struct {
 	Services []Service `json:"services" xml:"service"`
 }
 
-// Problems is a list of problems, the worst first. A problem with no service is
-// one of the host itself.
+// Problems is a list of problems, those that nobody handles before the others,
+// and of either the worst first. A problem with no service is one of the host
+// itself.
 type Problems struct {
 	XMLName xml.Name `json:"-" xml:"problems"`
 	Page
