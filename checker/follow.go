@@ -26,14 +26,20 @@ func (l *loop) around(it *item, now time.Time) state.Around {
 	return a
 }
 
+// react does what follows from a new result of it.
+func (l *loop) react(it *item, change alf.Change, now time.Time) {
+	if !it.service.Key.IsHost() {
+		l.askHost(it, change, now)
+		l.calmHost(it, now)
+	}
+	l.follow(it, change, now)
+}
+
 // follow does what follows from a new state of it: others are asked, downtimes
 // begin with one of it, and time may do something.
 func (l *loop) follow(it *item, change alf.Change, now time.Time) {
 	if it.service.Key.IsHost() {
 		l.askFamily(it, change, now)
-	} else {
-		l.askHost(it, change, now)
-		l.calmHost(it, now)
 	}
 	if change.Has(alf.ChangeDowntime) {
 		l.trigger(it, now)

@@ -261,3 +261,21 @@ func TestFreshness(t *testing.T) {
 		}
 	})
 }
+
+// TestOrderBeforeTheFirstResult: what is ordered for something that nobody has
+// checked yet stands.
+func TestOrderBeforeTheFirstResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := host("web1")
+		s := service(h, "load")
+		s.Passive = true
+		b := start(t, checker.Options{Runner: says(0, "OK")}, own(h), s)
+		began := time.Now()
+		b.order(t, alf.Command{Verb: alf.ScheduleDowntime, Key: s.Key, ID: "a", Start: began, End: began.Add(time.Hour)})
+		b.order(t, alf.Command{Verb: alf.AddComment, Key: s.Key, ID: "b", Text: "new"})
+		time.Sleep(2 * time.Hour)
+		if st := b.head(s.Key).State; !st.Pending() || len(st.Downtimes) != 0 || len(st.Comments) != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}

@@ -310,7 +310,7 @@ func (l *loop) finish(f finished) {
 	change := l.judge(it, f.result, now)
 	l.plan(it, nextDue(it.service, it.state, f.result.End))
 	l.recordResult(it, change, now)
-	l.follow(it, change, now)
+	l.react(it, change, now)
 }
 
 // leave frees the place of a check that ended, for the next that waits there.

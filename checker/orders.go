@@ -66,7 +66,7 @@ func (l *loop) submit(it *item, o order) {
 	e := l.recordResult(it, change, now)
 	e.Author = o.command.Author
 	l.replies = append(l.replies, waiting{e, o.reply})
-	l.follow(it, change, now)
+	l.react(it, change, now)
 }
 
 // apply carries out what changes a state by itself.
