@@ -113,9 +113,20 @@ func (c *Client) Recheck(ctx context.Context, key alf.Key) error {
 	return c.call(ctx, http.MethodPost, path(key)+"/recheck", nil, nil)
 }
 
+// ErrWaits is the error of a Submit whose result Alf has taken, but could not
+// record yet.
+var ErrWaits = errors.New("the result is not recorded yet, and is lost if Alf ends before it is")
+
 // Submit hands in a result of a service that somebody else found.
 func (c *Client) Submit(ctx context.Context, key alf.Key, s wire.Submission) error {
-	return c.call(ctx, http.MethodPost, path(key)+"/result", s, nil)
+	resp, err := c.do(ctx, http.MethodPost, path(key)+"/result", s, "application/json")
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode == http.StatusAccepted {
+		err = ErrWaits
+	}
+	return errors.Join(err, resp.Body.Close())
 }
 
 // Reload makes Alf read its configuration again. The error says what is wrong
