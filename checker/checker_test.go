@@ -780,6 +780,22 @@ func TestFullQueue(t *testing.T) {
 	})
 }
 
+// TestLostAtTheEnd: the log says how many results never became durable.
+func TestLostAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		disk := &broken{Recorder: memory.New(memory.Options{}), err: errors.New("no space left on device")}
+		b := start(t, checker.Options{Runner: says(0, "OK"), Record: disk, Log: slog.New(slog.NewTextHandler(&log, nil))}, service(host("web1"), "load"))
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		waiting := b.Stats().Queued
+		b.stop()
+		if want := fmt.Sprint(" events=", waiting); !strings.Contains(log.String(), "is lost") || !strings.Contains(log.String(), want) {
+			t.Errorf("%s\nwant%s that are lost", log.String(), want)
+		}
+	})
+}
+
 // TestStop: running checks get a moment, then are called off and leave no result.
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -539,6 +539,9 @@ func (l *loop) drain() {
 	l.next = time.Time{}
 	l.record(&alf.Event{Time: time.Now(), Kind: alf.KindDaemon, Text: alf.Stopped})
 	l.flush(context.Background())
+	if n := len(l.queue) - 1; n > 0 {
+		l.o.Log.Error("what could not be recorded before the end is lost", "events", n)
+	}
 	for _, w := range l.replies {
 		w.reply <- answer{err: ErrStopped}
 	}

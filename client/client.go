@@ -23,8 +23,9 @@ import (
 	"alf/api/wire"
 )
 
-// timeout bounds every call whose context does not end sooner.
-const timeout = 30 * time.Second
+// timeout bounds every call whose context does not end sooner. A daemon that reads
+// millions of log entries takes its time, and gives up itself by then.
+const timeout = 2 * time.Minute
 
 // maxError is how much is read of an answer that is an error.
 const maxError = 64 << 10
@@ -113,9 +114,20 @@ func (c *Client) Recheck(ctx context.Context, key alf.Key) error {
 	return c.call(ctx, http.MethodPost, path(key)+"/recheck", nil, nil)
 }
 
+// ErrWaits is the error of a Submit whose result Alf has taken, but could not
+// record yet.
+var ErrWaits = errors.New("the result is not recorded yet, and is lost if Alf ends before it is")
+
 // Submit hands in a result of a service that somebody else found.
 func (c *Client) Submit(ctx context.Context, key alf.Key, s wire.Submission) error {
-	return c.call(ctx, http.MethodPost, path(key)+"/result", s, nil)
+	resp, err := c.do(ctx, http.MethodPost, path(key)+"/result", s, "application/json")
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode == http.StatusAccepted {
+		err = ErrWaits
+	}
+	return errors.Join(err, resp.Body.Close())
 }
 
 // Order has an order carried out for all whom it selects.

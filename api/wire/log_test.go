@@ -2,12 +2,21 @@ package wire_test
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"alf"
 	"alf/api/wire"
 )
+
+func TestAncientTime(t *testing.T) {
+	for _, text := range []string{"0000-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z"} {
+		if _, err := wire.ParseTime(text, time.Now()); err == nil || !strings.Contains(err.Error(), "before 1970") {
+			t.Errorf("ParseTime(%q) = %v", text, err)
+		}
+	}
+}
 
 func TestParseTime(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)

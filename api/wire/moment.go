@@ -11,13 +11,22 @@ import (
 // 2w.
 func ParseTime(text string, now time.Time) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t, nil
+		return t, NotAncient(t)
 	}
 	ago, err := parseAgo(text)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("time %q is neither like 2026-10-25T02:30:00Z nor a duration ago like 90m, 24h, 7d", text)
 	}
 	return now.Add(-ago), nil
+}
+
+// NotAncient fails for a time before 1970: there was no Alf, and durations from
+// then on may be too long to count.
+func NotAncient(t time.Time) error {
+	if t.Unix() < 0 {
+		return fmt.Errorf("time %s is before 1970", t.Format(time.RFC3339))
+	}
+	return nil
 }
 
 func parseAgo(text string) (time.Duration, error) {

@@ -154,7 +154,10 @@ func timeFlag(name, text string, now time.Time) (time.Time, error) {
 	}
 	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
 		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
-			return t, nil
+			if err = wire.NotAncient(t); err != nil {
+				err = fmt.Errorf("--%s: %w", name, err)
+			}
+			return t, err
 		}
 	}
 	t, err := wire.ParseTime(strings.TrimSuffix(text, " ago"), now)

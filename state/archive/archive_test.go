@@ -179,6 +179,8 @@ func TestBad(t *testing.T) {
 	f(header+"{oops\n"+feed+trailer, `f.jsonl:2: "{oops": invalid character`)
 	f(header+feed+place[:20]+"\n"+trailer, "f.jsonl:3: ")
 	f(header+strings.Replace(feed, `"kind":"`, `"kind":"x`, 1)+place+trailer, `kind "xcommand": is not known`)
+	f(header+`{"type":"feed","event":{"id":18446744073709551615,"kind":"daemon","state":{"status":"UP","type":"HARD","last_hard_status":"UP"}}}`+"\n"+place+trailer, `id "18446744073709551615": is not known`)
+	f(header+feed+strings.Replace(place, `"done":0`, `"done":18446744073709551615`, 1)+trailer, `id "18446744073709551615": is not known`)
 	f(header+strings.Replace(feed, `"kind":"`, `"kin":"`, 1)+place+trailer, `unknown field "kin"`)
 	f(header+strings.Replace(feed, `"type":"feed"`, `"type":"fed"`, 1)+place+trailer, `a line of type "fed"`)
 	f(header+strings.Replace(feed, `"type":"feed"`, `"type":"place"`, 1)+place+trailer, `a line of type "place" that holds no such thing`)

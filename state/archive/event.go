@@ -239,6 +239,9 @@ func pointer(n perfdata.Number) *float64 {
 	return &n.V
 }
 
+// mostID is the highest ID that an event may have: others come after it.
+const mostID = 3 << 62
+
 // changeBits are as many as a Change can have.
 const changeBits = 16
 
@@ -346,6 +349,9 @@ func (d *document) document() (state.Document, error) {
 
 func (x *place) place() (state.Place, error) {
 	var p parser
+	if x.Done > mostID {
+		p.fail("id", strconv.FormatUint(uint64(x.Done), 10), errUnknown)
+	}
 	return state.Place{Name: p.text(x.Name), Done: x.Done, Dropped: x.Dropped}, p.err
 }
 
@@ -360,8 +366,8 @@ func (x *event) event() (*alf.Event, error) {
 	if x.Result != nil {
 		e.Result = x.Result.result(p)
 	}
-	if x.ID == 0 {
-		p.fail("id", "0", errUnknown)
+	if x.ID == 0 || x.ID > mostID {
+		p.fail("id", strconv.FormatUint(uint64(x.ID), 10), errUnknown)
 	}
 	return e, p.err
 }

@@ -230,11 +230,15 @@ func (r *Record) moveOn(ctx context.Context, p *place, taken int, dropped uint64
 	}
 }
 
-// tryStorePlace stores a place, or logs the first time that it cannot.
+// tryStorePlace stores a place, or logs the first time that it cannot. When ctx
+// ends, leavePlace stores it.
 func (r *Record) tryStorePlace(ctx context.Context, p *place) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	short, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	err := r.storePlace(ctx, p)
+	err := r.storePlace(short, p)
+	if ctx.Err() != nil {
+		return
+	}
 	r.mu.Lock()
 	known := p.broken
 	p.broken, p.stored = err != nil, time.Now()

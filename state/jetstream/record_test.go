@@ -407,6 +407,32 @@ func TestAllAgedAway(t *testing.T) {
 	}
 }
 
+// A consumer that is told to stop while it takes something leaves its place
+// without complaint.
+func TestStoppedWhileTaking(t *testing.T) {
+	var said safe
+	r, stop := open(t, jetstream.Options{Dir: t.TempDir(), Log: logTo(&said)})
+	defer stop()
+	put(t, r, result(alf.Key{Host: "h"}, 1))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	err := r.Consume(ctx, "sink", state.Oldest, func(context.Context, []*alf.Event) error {
+		time.Sleep(250 * time.Millisecond) // so that the place is stored at once
+		cancel()
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	places, err := r.Places(t.Context())
+	if err != nil || len(places) != 1 || places[0].Lag != 0 {
+		t.Errorf("places %v, %v", places, err)
+	}
+	if strings.Contains(said.String(), "not stored") {
+		t.Error(said.String())
+	}
+}
+
 func TestForgottenAfterReopen(t *testing.T) {
 	o := jetstream.Options{Dir: t.TempDir()}
 	r, stop := open(t, o)
