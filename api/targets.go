@@ -101,6 +101,9 @@ func (a *API) targets(o wire.Order, c alf.Command) ([]*target, error) {
 			}
 		}
 	}
+	if o.Order == wire.OrderCancel && selectorOf(o).IsZero() && len(o.States) == 0 {
+		out = append(out, a.inVain(c)...)
+	}
 	if o.Children != "" && len(out) > 0 && len(hosts) == 0 {
 		return nil, wire.NewError(http.StatusBadRequest, "%s", noChildren)
 	}
@@ -196,6 +199,28 @@ func cancels(c alf.Command, st alf.State) []*target {
 	undo(alf.CancelDowntime, slices.ContainsFunc(st.Downtimes, func(d *alf.Downtime) bool { return d.ID == c.ID }))
 	undo(alf.Unacknowledge, st.Ack != nil && st.Ack.ID == c.ID)
 	undo(alf.DeleteComment, slices.ContainsFunc(st.Comments, func(x *alf.Comment) bool { return x.ID == c.ID }))
+	return out
+}
+
+// inVain returns commands that cancel the downtimes which wait for c.ID, and those
+// which wait for them.
+func (a *API) inVain(c alf.Command) []*target {
+	first, waiting := c.ID, make(map[string][]*target)
+	for row := range a.query.all(nil) {
+		for _, d := range row.State().Downtimes {
+			if d.Trigger != "" && d.Trigger != d.ID && d.Began.IsZero() {
+				c.Verb, c.Key, c.ID = alf.CancelDowntime, row.Key(), d.ID
+				waiting[d.Trigger] = append(waiting[d.Trigger], &target{Command: c})
+			}
+		}
+	}
+	var out []*target
+	for ids := []string{first}; len(ids) > 0; ids = ids[1:] {
+		for _, t := range waiting[ids[0]] {
+			out, ids = append(out, t), append(ids, t.ID)
+		}
+		delete(waiting, ids[0])
+	}
 	return out
 }
 
