@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	atOnce   = 64              // targets of an order that are ordered at a time, so that the record gets batches
-	orderFor = 5 * time.Minute // for all targets of an order
+	atOnce   = 64          // targets of an order that are ordered at a time, so that the record gets batches
+	orderFor = time.Minute // for all targets of an order
 )
 
 // orders carries out one order for all whom it selects.
