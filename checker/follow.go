@@ -182,6 +182,16 @@ func (l *loop) trigger(it *item, now time.Time) {
 	}
 }
 
+func (l *loop) enrolAll(added []*item, now time.Time) {
+	if len(added) == 0 {
+		return
+	}
+	standing := l.standing()
+	for _, it := range added {
+		l.enrol(it, standing, now)
+	}
+}
+
 // enrol gives it, which is new, the downtimes that are for it, too.
 func (l *loop) enrol(it *item, standing []*alf.Downtime, now time.Time) {
 	for _, d := range standing {
@@ -190,6 +200,9 @@ func (l *loop) enrol(it *item, standing []*alf.Downtime, now time.Time) {
 		}
 		c := alf.Command{Verb: alf.ScheduleDowntime, ID: d.ID, Author: d.Author, Text: d.Text, Time: d.Time,
 			Start: d.Start, End: d.End, Duration: d.Duration, Trigger: d.Trigger, For: d.For}
+		if !d.Began.IsZero() {
+			c.Trigger = "" // what it would wait for is over
+		}
 		next, change, err := state.Apply(it.service, it.state, c, l.around(it, now))
 		if err != nil || change == 0 {
 			continue

@@ -2,6 +2,7 @@ package checker_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"alf"
 	"alf/checker"
 	"alf/state"
+	"alf/state/memory"
 )
 
 // world is a runner whose plugins say what the test wants at the moment: of each
@@ -276,6 +278,78 @@ func TestOrderBeforeTheFirstResult(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		if st := b.head(s.Key).State; !st.Pending() || len(st.Downtimes) != 0 || len(st.Comments) != 1 {
 			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// TestLaterDowntime: who is added gets the downtimes that are for those who come
+// later, too, also when Alf did not run meanwhile; one that waits for another one
+// does not wait for what has begun.
+func TestLaterDowntime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second, third := own(host("web1")), own(host("web2")), own(host("web3"))
+		b := start(t, checker.Options{Runner: says(0, "OK")}, first)
+		time.Sleep(10 * time.Minute)
+		now := time.Now()
+		plan := alf.Command{Verb: alf.ScheduleDowntime, Key: first.Key, ID: "b", Trigger: "a", Start: now, End: now.Add(5 * time.Hour), For: alf.Selector{Hosts: []string{"web*"}}}
+		b.order(t, plan)
+		plan.ID, plan.Trigger = "a", ""
+		b.order(t, plan)
+		if _, err := b.Reload(t.Context(), inventory(first, second), ""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if st := b.head(second.Key).State; st.DowntimeDepth() != 2 {
+			t.Errorf("added by a reload: %+v", st.Downtimes)
+		}
+		b.stop()
+
+		again := checker.New(checker.Options{Runner: says(0, "OK"), Record: b.record, Reader: b.record}, inventory(first, second, third))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- again.Run(ctx) }()
+		time.Sleep(time.Minute)
+		if st := b.head(third.Key).State; st.DowntimeDepth() != 2 {
+			t.Errorf("added before a start: %+v", st.Downtimes)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// batches is a record that counts how many events come at once.
+type batches struct {
+	state.Recorder
+	sizes []int
+}
+
+func (b *batches) Append(ctx context.Context, events []*alf.Event) error {
+	b.sizes = append(b.sizes, len(events))
+	time.Sleep(time.Millisecond) // a disk
+	return b.Recorder.Append(ctx, events)
+}
+
+// TestOrdersAreRecordedTogether: many orders at a time cost few writes.
+func TestOrdersAreRecordedTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := service(host("web1"), "load")
+		r := &batches{Recorder: memory.New(memory.Options{})}
+		b := start(t, checker.Options{Runner: says(0, "OK"), Record: r}, s)
+		time.Sleep(10 * time.Minute)
+		was := len(r.sizes)
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				if _, err := b.Submit(t.Context(), alf.Command{Verb: alf.AddComment, Key: s.Key, ID: rand.Text(), Text: "x"}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if n := len(r.sizes) - was; n > 20 {
+			t.Errorf("100 orders at once were recorded in %d writes: %v", n, r.sizes[was:])
 		}
 	})
 }

@@ -118,13 +118,15 @@ func (c *Checker) Run(ctx context.Context) error {
 	return nil
 }
 
-// wait takes in one thing that happens, and with a result all that are ready.
+// wait takes in one thing that happens, and with a result or an order all that
+// are ready.
 func (l *loop) wait(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 	case <-l.timer.C:
 	case o := <-l.commands:
 		l.obey(o)
+		l.obeyReady()
 	case r := <-l.reloads:
 		r.reply <- l.reload(r)
 	case f := <-l.done:
@@ -144,6 +146,17 @@ func (l *loop) finishReady() {
 	}
 }
 
+func (l *loop) obeyReady() {
+	for range maxBatch {
+		select {
+		case o := <-l.commands:
+			l.obey(o)
+		default:
+			return
+		}
+	}
+}
+
 // restore starts from what the record knows.
 func (l *loop) restore(ctx context.Context) error {
 	heads := make(map[alf.Key]*alf.Event)
@@ -156,9 +169,12 @@ func (l *loop) restore(ctx context.Context) error {
 	now := time.Now()
 	l.family = kin(l.inventory)
 	l.recordStart(heads, now)
+	var added []*item // while Alf did not run
 	for _, s := range l.inventory.Services() {
 		it, planned := l.add(s), time.Time{}
-		if e := heads[s.Key]; e != nil {
+		if e := heads[s.Key]; e == nil {
+			added = append(added, it)
+		} else {
 			it.state, it.result, planned = e.State, e.Result, e.NextCheck
 			delete(heads, s.Key)
 		}
@@ -168,6 +184,7 @@ func (l *loop) restore(ctx context.Context) error {
 	for key, e := range heads {
 		l.record(&alf.Event{Time: now, Key: key, Kind: alf.KindRemoved, State: e.State, Result: e.Result})
 	}
+	l.enrolAll(added, now)
 	l.count()
 	return nil
 }

@@ -127,6 +127,34 @@ func TestOrders(t *testing.T) {
 	}
 }
 
+func TestOrder(t *testing.T) {
+	path, orders := serve(t)
+	c := client.New(path)
+	selected := wire.Order{Order: wire.OrderDowntime, Hosts: []string{"w*"}, Services: []string{"a/*"}, ID: "move", Text: "new", Duration: wire.Duration(48 * time.Hour)}
+	if out, err := c.Order(t.Context(), selected); err != nil || out.ID != "move" || out.Taken != 1 || out.Targets[0].Service != string(odd.Service) {
+		t.Errorf("Order = %+v, %v", out, err)
+	} else if o := <-orders; o.Verb != alf.ScheduleDowntime || o.Key != odd || o.Text != "new" || o.End.Sub(o.Start) != 48*time.Hour {
+		t.Errorf("ordered %+v", o)
+	}
+	one := wire.Order{Order: wire.OrderAcknowledge, Sticky: true}
+	if out, err := c.OrderOne(t.Context(), odd, one); err != nil || out.ID == "" || out.Taken != 1 {
+		t.Errorf("OrderOne = %+v, %v", out, err)
+	} else if o := <-orders; o.Verb != alf.Acknowledge || o.Key != odd || !o.Sticky || o.ID != out.ID {
+		t.Errorf("ordered %+v", o)
+	}
+	one.DryRun = true
+	if out, err := c.OrderOne(t.Context(), odd, one); err != nil || !out.DryRun || out.Taken != 1 || len(orders) != 0 {
+		t.Errorf("OrderOne, only to look = %+v, %v, and %d orders", out, err, len(orders))
+	}
+	var e *wire.Error
+	if _, err := c.Order(t.Context(), wire.Order{Order: wire.OrderRecheck}); !errors.As(err, &e) || e.Status != 400 || !strings.Contains(err.Error(), "nobody is selected") {
+		t.Errorf("Order for nobody = %v", err)
+	}
+	if _, err := c.OrderOne(t.Context(), alf.Key{Host: "web9"}, one); !errors.As(err, &e) || e.Status != 404 {
+		t.Errorf("OrderOne for a host that is not there = %v", err)
+	}
+}
+
 func TestLevels(t *testing.T) {
 	path, _ := serve(t)
 	c := client.New(path)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"alf"
 )
@@ -20,11 +21,12 @@ var (
 	ErrNotAcked  = errors.New("it is not acknowledged")
 	ErrNotThere  = errors.New("there is none of that ID")
 	ErrTooMany   = errors.New("there are too many downtimes already")
+	ErrOther     = errors.New("that ID was given before, to an order that says something else: take another ID")
 )
 
 // Apply returns the state that a command leads to from prev, and what is new in
 // it. A command whose ID is there already changes nothing, so that it may be
-// given twice. The verbs that need a run or a result are not for Apply.
+// given twice; ErrOther: it does not say the same. The verbs that need a run or a result are not for Apply.
 func Apply(s *alf.Service, prev alf.State, c alf.Command, around Around) (alf.State, alf.Change, error) {
 	next := prev
 	switch c.Verb {
@@ -68,7 +70,8 @@ func acknowledge(prev alf.State, c alf.Command) (alf.State, alf.Change, error) {
 	case prev.Pending() || prev.Status == alf.OK:
 		return prev, 0, ErrNoProblem
 	case prev.Ack != nil && prev.Ack.ID == c.ID:
-		return prev, 0, nil
+		a := prev.Ack
+		return prev, 0, twice(a.Text == c.Text && a.Sticky == c.Sticky && again(a.Time, a.Expires, c.Time, c.Expires))
 	}
 	next := prev
 	next.Ack = &alf.Ack{ID: c.ID, Author: c.Author, Text: c.Text, Time: c.Time, Sticky: c.Sticky, Expires: c.Expires}
@@ -78,9 +81,12 @@ func acknowledge(prev alf.State, c alf.Command) (alf.State, alf.Change, error) {
 // schedule plans a downtime; one that should be in effect already begins at
 // once.
 func schedule(prev alf.State, c alf.Command, around Around) (alf.State, alf.Change, error) {
+	i := slices.IndexFunc(prev.Downtimes, func(d *alf.Downtime) bool { return d.ID == c.ID })
 	switch {
-	case slices.ContainsFunc(prev.Downtimes, func(d *alf.Downtime) bool { return d.ID == c.ID }):
-		return prev, 0, nil
+	case i >= 0:
+		d := prev.Downtimes[i]
+		return prev, 0, twice(d.Text == c.Text && d.Duration == c.Duration && d.Trigger == c.Trigger &&
+			again(d.Time, d.Start, c.Time, c.Start) && again(d.Time, d.End, c.Time, c.End))
 	case !c.Start.Before(c.End):
 		return prev, 0, fmt.Errorf("the downtime ends at %v, before it starts at %v", c.End, c.Start)
 	case !around.Now.Before(c.End):
@@ -110,17 +116,34 @@ func cancel(prev alf.State, id string) (alf.State, alf.Change, error) {
 
 func comment(prev alf.State, c alf.Command) (alf.State, alf.Change, error) {
 	named := func(x *alf.Comment) bool { return x.ID == c.ID }
-	next, there := prev, slices.ContainsFunc(prev.Comments, named)
+	next, i := prev, slices.IndexFunc(prev.Comments, named)
 	switch {
-	case c.Verb == alf.DeleteComment && !there:
+	case c.Verb == alf.DeleteComment && i < 0:
 		return prev, 0, ErrNotThere
 	case c.Verb == alf.DeleteComment:
 		next.Comments = without(prev.Comments, named)
-	case there:
-		return prev, 0, nil
+	case i >= 0:
+		return prev, 0, twice(prev.Comments[i].Text == c.Text)
 	default:
 		from := max(len(prev.Comments)-maxComments+1, 0)
 		next.Comments = append(slices.Clone(prev.Comments[from:]), &alf.Comment{ID: c.ID, Author: c.Author, Text: c.Text, Time: c.Time})
 	}
 	return next, alf.ChangeComment, nil
+}
+
+// twice returns what there is to say about a command that was given before.
+func twice(same bool) error {
+	if !same {
+		return ErrOther
+	}
+	return nil
+}
+
+// again reports whether a time is that of an order which was given before. A time
+// that was reckoned from the order's own, such as in two hours, moves with it; by
+// little less or more, as it was reckoned elsewhere.
+func again(ordered, was, now, is time.Time) bool {
+	const slack = 2 * time.Second
+	moved := is.Sub(was)
+	return moved == 0 || (moved-now.Sub(ordered)).Abs() < slack
 }

@@ -333,3 +333,43 @@ func TestPassiveHost(t *testing.T) {
 		t.Errorf("passive_host_checks_are_soft: %+v, want SOFT", st)
 	}
 }
+
+// TestOtherOrderOfTheSameID: an order that is given again must say the same;
+// times that were reckoned from the moment of the order move with it.
+func TestOtherOrderOfTheSameID(t *testing.T) {
+	s := service(1)
+	critical, _ := judge(s, "C")
+	f := func(what string, c, again alf.Command, want error) {
+		t.Helper()
+		c.ID, c.Time, again.ID = "a", epoch, "a"
+		if again.Time.IsZero() {
+			again.Time = epoch.Add(time.Minute)
+		}
+		st, _, err := state.Apply(s, critical, c, at(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, change, err := state.Apply(s, st, again, at(time.Minute)); change != 0 || !errors.Is(err, want) {
+			t.Errorf("%s: %v, %v, want %v", what, change, err, want)
+		}
+	}
+	plan := func(start, end, duration time.Duration, text string) alf.Command {
+		return alf.Command{Verb: alf.ScheduleDowntime, Start: epoch.Add(start), End: epoch.Add(end), Duration: duration, Text: text}
+	}
+	f("the same", plan(0, time.Hour, 0, "x"), plan(0, time.Hour, 0, "x"), nil)
+	f("for an hour from now", plan(0, time.Hour, 0, "x"), plan(time.Minute, time.Hour+time.Minute, 0, "x"), nil)
+	f("from now to then", plan(0, time.Hour, 0, "x"), plan(time.Minute, time.Hour, 0, "x"), nil)
+	f("longer", plan(0, time.Hour, 0, "x"), plan(time.Minute, 2*time.Hour, 0, "x"), state.ErrOther)
+	f("later", plan(time.Hour, 2*time.Hour, 0, "x"), plan(90*time.Minute, 2*time.Hour, 0, "x"), state.ErrOther)
+	f("flexible", plan(0, time.Hour, 0, "x"), plan(0, time.Hour, time.Minute, "x"), state.ErrOther)
+	f("other words", plan(0, time.Hour, 0, "x"), plan(0, time.Hour, 0, "y"), state.ErrOther)
+
+	ack := alf.Command{Verb: alf.Acknowledge, Text: "x"}
+	f("the same", ack, ack, nil)
+	f("sticky", ack, alf.Command{Verb: alf.Acknowledge, Text: "x", Sticky: true}, state.ErrOther)
+	f("it expires", ack, alf.Command{Verb: alf.Acknowledge, Text: "x", Expires: epoch.Add(time.Hour)}, state.ErrOther)
+
+	note := alf.Command{Verb: alf.AddComment, Text: "x"}
+	f("the same", note, note, nil)
+	f("other words", note, alf.Command{Verb: alf.AddComment, Text: "y"}, state.ErrOther)
+}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/xml"
+	"fmt"
 	"time"
 )
 
@@ -68,8 +69,11 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 // UnmarshalText reads what MarshalText writes, and days: 2d.
 func (d *Duration) UnmarshalText(text []byte) error {
 	x, err := parseAgo(string(text))
+	if err != nil {
+		return fmt.Errorf("duration %q is not like 90m, 4h, 2d or 1w", text)
+	}
 	*d = Duration(x)
-	return err
+	return nil
 }
 
 // Ordered is what has come of an Order.

@@ -153,7 +153,7 @@ with --flexible, for as long as --for says from the first problem between --star
 			}
 			if length != "" {
 				if err := x.Duration.UnmarshalText([]byte(length)); err != nil {
-					return usageError{fmt.Errorf("--for: %q is no duration such as 90m, 4h or 2d", length)}
+					return usageError{fmt.Errorf("--for: %w", err)}
 				}
 			}
 			return o.order(cmd, x, args)
@@ -244,13 +244,13 @@ func future(name, text string) (*time.Time, error) {
 		return nil, nil
 	}
 	now := time.Now()
-	t, err := timeFlag(name, text, now)
-	if err != nil {
-		return nil, err
-	}
 	var in wire.Duration
 	if in.UnmarshalText([]byte(text)) == nil {
-		t = now.Add(time.Duration(in))
+		return new(now.Add(time.Duration(in))), nil
+	}
+	t, err := timeFlag(name, text, now)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--%s: %q is neither like 2026-10-25 14:30, 2026-10-25T02:30:00Z nor a duration from now like 90m, 4h, 2d", name, text)}
 	}
 	return &t, nil
 }
