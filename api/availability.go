@@ -44,7 +44,7 @@ func (a *API) reported(f wire.AvailabilityFilter) ([]Row, error) {
 			return nil, err
 		}
 	} else if len(a.query.members(f.Hostgroup)) == 0 {
-		return nil, wire.NewError(http.StatusNotFound, "there is no hostgroup %q", f.Hostgroup)
+		return nil, wire.NewError(http.StatusNotFound, "there is no hostgroup %q, or no host is in it", f.Hostgroup)
 	}
 	var rows []Row
 	for _, row := range a.query.All(filter) {
