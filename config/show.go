@@ -193,6 +193,12 @@ func (p printer) vars(vars map[string]alf.Value) {
 func (p printer) service(s *alf.Service) {
 	p.from(s.Where)
 	p.table("service", s.Key.String())
+	if s.IsLink() {
+		p.set("check_command", s.Builtin)
+		p.schedule(s)
+		p.restless(s)
+		return
+	}
 	p.set("check", s.Check)
 	if s.Passive {
 		p.set("passive", true)

@@ -318,6 +318,63 @@ host_key_policy = "accept-new"
 	}
 }
 
+// TestLinkService is RULES T2: who is checked otherwise and reached over SSH has
+// a service for the link.
+func TestLinkService(t *testing.T) {
+	c := load(t, `
+[hostgroup.web]
+check_command      = ["check_ping"]
+check_interval     = "2m"
+retry_interval     = "7s"
+max_check_attempts = 5
+flap_detection_options = ["up"]
+[host.ssh]
+[host.ping]
+hostgroups = ["web"]
+[host.none]
+check_command = "none"
+check_timeout = "9s"
+[host.gate]
+check_command = "none"
+[host.local]
+check_command = "none"
+[host.idle]
+check_command = "none"
+[check.disk]
+command = ["check_disk"]
+hosts   = ["ssh", "ping", "none"]
+[check.inside]
+command = ["check_http"]
+hosts   = ["ssh"]
+run     = "gate"
+[check.http]
+command = ["check_http"]
+hosts   = ["local"]
+run     = "local"
+[check.job]
+hosts = ["idle"]
+`)
+	var names []string
+	for _, s := range c.Inventory.Services() {
+		if s.IsLink() {
+			names = append(names, s.Key.String())
+			equal(t, "where "+s.Key.String()+" runs", s.On, s.Host)
+		}
+	}
+	equal(t, "links", names, []string{"gate!ssh link", "none!ssh link", "ping!ssh link"})
+	s := c.Inventory.Service(alf.Key{Host: "ping", Service: alf.LinkService})
+	equal(t, "schedule of ping", []any{s.Interval, s.Retry, s.MaxAttempts, s.Flapping.Ignore, s.Metric},
+		[]any{2 * time.Minute, 7 * time.Second, 5, [4]bool{}, "ssh"})
+	equal(t, "timeout of none", c.Inventory.Service(alf.Key{Host: "none", Service: alf.LinkService}).Timeout, 9*time.Second)
+	var out bytes.Buffer
+	if err := c.Show(&out, "ping", alf.LinkService); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "check_command = \"ssh\"\ncheck_interval = \"2m\"\n") {
+		t.Errorf("Show prints:\n%s", &out)
+	}
+}
+
 func TestAgentDefault(t *testing.T) {
 	const src = `
 [host.none]
