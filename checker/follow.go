@@ -15,6 +15,7 @@ func (l *loop) around(it *item, now time.Time) state.Around {
 	if !it.service.Key.IsHost() {
 		if host := l.items[alf.Key{Host: it.service.Key.Host}]; host != nil {
 			a.Host = &host.state
+			a.Started = l.lookedSince(it, host, now)
 		}
 		return a
 	}
@@ -24,6 +25,31 @@ func (l *loop) around(it *item, now time.Time) state.Around {
 		}
 	}
 	return a
+}
+
+// lookedSince returns since when it could have been checked: what is not run
+// because of its host is not late either (RULES H5).
+func (l *loop) lookedSince(it, host *item, now time.Time) time.Time {
+	switch {
+	case !l.o.HostDownDisablesChecks || !it.service.Scheduled():
+		return it.since
+	case l.paused(it):
+		return now
+	}
+	return later(it.since, host.state.LastHardChange)
+}
+
+// paused reports whether it is not run because its host is HARD and not UP.
+func (l *loop) paused(it *item) bool {
+	host := l.items[alf.Key{Host: it.service.Key.Host}]
+	return l.o.HostDownDisablesChecks && host != nil && host != it && host.state.LastHard != alf.Up
+}
+
+// pointless reports whether it, which is due, is not to be run now. An order is
+// carried out all the same.
+func (l *loop) pointless(it *item, now time.Time) bool {
+	ordered := !it.ordered.IsZero() && !now.Before(it.ordered)
+	return !ordered && l.paused(it)
 }
 
 // react does what follows from a new result of it.

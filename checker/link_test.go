@@ -274,3 +274,66 @@ func TestDeadHostIsNotHammered(t *testing.T) {
 		}
 	})
 }
+
+// TestHostDownNoChecks is RULES H5 as the vector host-down-no-checks has it: the
+// services of a host that is DOWN are not run, nor late, and go on at their next
+// turn once it is UP. An order is carried out.
+func TestHostDownNoChecks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(pinged, 1)
+		disk := s.services[0]
+		disk.Interval, disk.Retry, disk.Timeout = 4*time.Second, 2*time.Second, time.Second
+		s.own.Passive = true
+		s.start(t, checker.Options{HostDownDisablesChecks: true})
+		say := func(code int) {
+			s.order(t, alf.Command{Verb: alf.Submit, Key: s.own.Key, ReturnCode: code, Output: "as told"})
+		}
+		time.Sleep(5 * time.Second)
+		s.become(alf.CausePlugin, false, 2)
+		say(1)
+		was := len(s.last(disk.Key))
+		time.Sleep(time.Hour)
+		if st, n := s.head(disk.Key).State, len(s.last(disk.Key))-was; n != 0 || st.Status != alf.OK || !st.Stale.IsZero() {
+			t.Errorf("while the host is DOWN there are %d events, and it is %+v", n, st)
+		}
+		say(0)
+		time.Sleep(8*time.Second + 100*time.Millisecond)
+		if st := s.head(disk.Key).State; st.Status != alf.Critical || st.Attempt != 3 || st.HostProblem {
+			t.Errorf("once the host is UP, it is %+v, want CRITICAL 3", st)
+		}
+		say(1)
+		s.become(alf.CausePlugin, false, 0)
+		s.order(t, alf.Command{Verb: alf.Recheck, Key: disk.Key})
+		time.Sleep(time.Second)
+		if st := s.head(disk.Key).State; st.Status != alf.OK {
+			t.Errorf("ordered while the host is DOWN, it is %+v, want OK", st)
+		}
+	})
+}
+
+// TestHostDownNoChecksIsNotLate: what was not run is not late either when its
+// host is back.
+func TestHostDownNoChecksIsNotLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(pinged, 1)
+		s.start(t, checker.Options{HostDownDisablesChecks: true})
+		time.Sleep(10 * time.Minute)
+		s.become(alf.CausePlugin, true, 0)
+		time.Sleep(time.Hour)
+		if got := s.status(t, s.own); got != "DOWN HARD" {
+			t.Errorf("the host is %s, want DOWN", got)
+		}
+		was := len(s.last(s.services[0].Key))
+		time.Sleep(time.Hour)
+		if n := len(s.last(s.services[0].Key)) - was; n != 0 {
+			t.Errorf("%d events of a service whose host is DOWN", n)
+		}
+		s.become(alf.CausePlugin, false, 0)
+		time.Sleep(time.Hour)
+		for _, e := range s.last(s.services[0].Key) {
+			if e.Change.Has(alf.ChangeStale) {
+				t.Errorf("at %v it is %+v", e.Time, e.State.Stale)
+			}
+		}
+	})
+}

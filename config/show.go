@@ -65,6 +65,7 @@ func (p printer) daemon(d Daemon) {
 	p.set("max_checks_per_host", d.MaxChecksPerHost)
 	p.set("data_dir", d.DataDir)
 	p.optional("local_user", d.LocalUser)
+	p.set("host_down_disable_service_checks", d.HostDownDisablesChecks)
 	if len(d.LogLevels) > 0 {
 		p.table("daemon", "log_levels")
 		for _, room := range slices.Sorted(maps.Keys(d.LogLevels)) {
