@@ -33,6 +33,7 @@ type Row struct {
 type hostState struct {
 	told     bool // somebody tells of a broken link: the host, or its link's service
 	problem  bool // it is not UP
+	settled  bool // and that is HARD
 	downtime bool // it is in downtime, which covers them (RULES N22)
 }
 
@@ -51,11 +52,11 @@ func (r Row) Output() string { return r.State().Output }
 // Problem reports whether people should look at r: its state is hard and not
 // OK, or nothing new is known of it. What is wrong with a link is one problem:
 // that of the host or of the service that the link judges, not of the services
-// that run over it; and of a host that is not UP rather than of its link.
+// that run over it; and of a host that is HARD and not UP rather than of its link.
 func (r Row) Problem() bool {
 	st := r.State()
 	switch {
-	case r.Service.IsLink() && r.host.problem:
+	case r.Service.IsLink() && r.host.settled:
 		return false
 	case st.Problem():
 		return true
@@ -270,6 +271,7 @@ func (q Query) forServices(inventory *alf.Inventory, own Row) hostState {
 	return hostState{
 		told:     problem || !st.Stale.IsZero() || linkJudges(inventory, own.Service),
 		problem:  problem,
+		settled:  st.Problem(),
 		downtime: st.DowntimeDepth() > 0,
 	}
 }

@@ -68,11 +68,11 @@ func TestLinkIsOneProblem(t *testing.T) {
 	link := &alf.Service{Key: alf.Key{Host: "gate", Service: alf.LinkService}, Host: gate, On: gate, Builtin: alf.CheckSSH}
 	here, behind := service(gate, "disk", "disk"), service(inside, "web", "web")
 	here.On, behind.On = gate, gate
-	f := func(name string, gateIs alf.Status, cause alf.Cause, want ...string) {
+	f := func(name string, gateIs alf.Status, kind alf.StateType, cause alf.Cause, want ...string) {
 		t.Helper()
 		lost := alf.State{Status: alf.OK, Type: alf.Hard, Attempt: 1, Stale: alf.Stale{Cause: cause, Since: epoch}}
 		h := open(t, alf.NewInventory([]*alf.Host{gate, inside}, []*alf.Service{own, link, here, behind}),
-			&alf.Event{Key: own.Key, State: alf.State{Status: gateIs, Type: alf.Hard, Attempt: 1}},
+			&alf.Event{Key: own.Key, State: alf.State{Status: gateIs, Type: kind, Attempt: 1}},
 			&alf.Event{Key: link.Key, State: alf.State{Status: alf.Critical, Type: alf.Hard, Attempt: 3}},
 			&alf.Event{Key: here.Key, State: lost}, &alf.Event{Key: behind.Key, State: lost})
 		q := api.Query{View: h.view, Inventory: h.options.Inventory}
@@ -87,10 +87,11 @@ func TestLinkIsOneProblem(t *testing.T) {
 			t.Errorf("%s: the row of %v says otherwise", name, behind.Key)
 		}
 	}
-	f("lost", alf.Up, alf.CauseTransport, "gate!ssh link")
-	f("login refused", alf.Up, alf.CauseAuth, "gate!ssh link")
-	f("the host is DOWN", alf.Down, alf.CauseTransport, "gate")
-	f("something else", alf.Up, alf.CauseConfig, "gate!ssh link", "gate!disk", "inside!web")
+	f("lost", alf.Up, alf.Hard, alf.CauseTransport, "gate!ssh link")
+	f("login refused", alf.Up, alf.Hard, alf.CauseAuth, "gate!ssh link")
+	f("the host is being retried", alf.Down, alf.Soft, alf.CauseTransport, "gate!ssh link")
+	f("the host is DOWN", alf.Down, alf.Hard, alf.CauseTransport, "gate")
+	f("something else", alf.Up, alf.Hard, alf.CauseConfig, "gate!ssh link", "gate!disk", "inside!web")
 }
 
 func TestHostWithoutCheckIsUp(t *testing.T) {
