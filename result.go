@@ -35,6 +35,12 @@ func (c Cause) String() string {
 // Judges reports whether a result of this cause says anything about the service.
 func (c Cause) Judges() bool { return c <= CauseTimeout }
 
+// OfLink reports whether it is the link that gave no answer, so that everything
+// else that runs over it has none either.
+func (c Cause) OfLink() bool {
+	return c == CauseTransport || c == CauseAuth || c == CauseHostKey
+}
+
 // Source says who made a result.
 type Source uint8
 

@@ -8,14 +8,19 @@ const (
 	CheckNone = "none" // none: the host is assumed to be UP (RULES H1)
 )
 
+// LinkService names the service that is checked as a host's own check with
+// CheckSSH is, on a host whose own check is another: somebody must tell of a
+// link that is lost (RULES T2).
+const LinkService ServiceName = "ssh link"
+
 // Service is one check on one host with every setting resolved, or, if its Key
 // has no Service, the host's own check. A Service is read-only once it is loaded.
 type Service struct {
 	Key   Key
 	Host  *Host
-	Check string // ID of the check it comes from; "" for a host's own
+	Check string // ID of the check it comes from; "" for a host's own, and its link
 	// Builtin is CheckSSH or CheckNone for a host's own check that is no
-	// plugin, else "".
+	// plugin, CheckSSH for a LinkService that Alf made, else "".
 	Builtin string
 	Passive bool // nothing is run: results are submitted
 
@@ -67,6 +72,10 @@ type EnvVar struct {
 	Name  string
 	Value Template
 }
+
+// IsLink reports whether s is the service that tells of its host's link, beside
+// the host's own check.
+func (s *Service) IsLink() bool { return s.Builtin == CheckSSH && !s.Key.IsHost() }
 
 // Scheduled reports whether s is run by itself.
 func (s *Service) Scheduled() bool { return !s.Passive && s.Builtin != CheckNone }

@@ -31,8 +31,9 @@ type Row struct {
 
 // hostState is what the state of a host means for its services.
 type hostState struct {
-	told     bool // the host's own check tells of a broken link
+	told     bool // somebody tells of a broken link: the host, or its link's service
 	problem  bool // it is not UP
+	settled  bool // and that is HARD
 	downtime bool // it is in downtime, which covers them (RULES N22)
 }
 
@@ -49,11 +50,15 @@ func (r Row) StateName() string { return wire.StateName(r.Key(), r.State()) }
 func (r Row) Output() string { return r.State().Output }
 
 // Problem reports whether people should look at r: its state is hard and not
-// OK, or nothing new is known of it, unless that is because of its host's link,
-// of which the host's own check tells.
+// OK, or nothing new is known of it. What is wrong with a link is one problem:
+// that of the host or of the service that the link judges, not of the services
+// that run over it; and of a host that is HARD and not UP rather than of its link.
 func (r Row) Problem() bool {
 	st := r.State()
-	if st.Problem() {
+	switch {
+	case r.Service.IsLink() && r.host.settled:
+		return false
+	case st.Problem():
 		return true
 	}
 	return !st.Stale.IsZero() && (st.Stale.Cause == alf.CauseConfig || !r.host.told)
@@ -164,7 +169,7 @@ func (q Query) Row(key alf.Key) (Row, bool) {
 	if s == nil {
 		return Row{}, false
 	}
-	return q.service(s, own.forServices()), true
+	return q.service(inventory, s, q.forServices(inventory, own)), true
 }
 
 // Counts returns how many hosts and services are in which state.
@@ -218,9 +223,9 @@ func (q Query) all(names []string) iter.Seq[Row] {
 			if !yield(own) {
 				return
 			}
-			state := own.forServices()
+			state := q.forServices(inventory, own)
 			for _, s := range inventory.On(h.Name) {
-				if !yield(q.service(s, state)) {
+				if !yield(q.service(inventory, s, state)) {
 					return
 				}
 			}
@@ -250,19 +255,35 @@ func (q Query) host(inventory *alf.Inventory, h *alf.Host) Row {
 	return Row{Service: s, Head: q.View.Head(s.Key)}
 }
 
-func (q Query) service(s *alf.Service, host hostState) Row {
+// service returns the row of s. Of a link that it runs over elsewhere, that host
+// tells.
+func (q Query) service(inventory *alf.Inventory, s *alf.Service, host hostState) Row {
+	if on := s.On; on != nil && on.Name != s.Key.Host {
+		host.told = q.forServices(inventory, q.host(inventory, on)).told
+	}
 	return Row{Service: s, Head: q.View.Head(s.Key), host: host}
 }
 
-// forServices returns what the state of r, a host, means for its services.
-func (r Row) forServices() hostState {
-	st := r.State()
+// forServices returns what the state of own, a host, means for its services.
+func (q Query) forServices(inventory *alf.Inventory, own Row) hostState {
+	st := own.State()
 	problem := !st.Pending() && st.Status != alf.Up
 	return hostState{
-		told:     r.Service.Builtin == alf.CheckSSH || problem || !st.Stale.IsZero(),
+		told:     problem || !st.Stale.IsZero() || linkJudges(inventory, own.Service),
 		problem:  problem,
+		settled:  st.Problem(),
 		downtime: st.DowntimeDepth() > 0,
 	}
+}
+
+// linkJudges reports whether a host of that own check, or a service beside it,
+// is judged by the link (RULES T2).
+func linkJudges(inventory *alf.Inventory, own *alf.Service) bool {
+	if own.Builtin == alf.CheckSSH {
+		return true
+	}
+	link := inventory.Service(alf.Key{Host: own.Key.Host, Service: alf.LinkService})
+	return link != nil && link.IsLink()
 }
 
 // matching returns what reports whether f takes in a row.

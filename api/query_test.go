@@ -20,6 +20,7 @@ func small(t *testing.T, own string, link, st alf.State) api.Query {
 	check := ssh(host)
 	check.Builtin = own
 	s := service(host, "s", "check")
+	s.On = host
 	h := open(t, alf.NewInventory([]*alf.Host{host}, []*alf.Service{check, s}),
 		&alf.Event{Key: check.Key, State: link}, &alf.Event{Key: s.Key, State: st})
 	return api.Query{View: h.view, Inventory: h.options.Inventory}
@@ -57,6 +58,40 @@ func TestWhatIsAProblem(t *testing.T) {
 	f("link lost, and ping", "", state(alf.Down, alf.Hard, 3), stale(ok, alf.CauseTransport), "h")
 	f("check cannot be started", "ssh", up, stale(ok, alf.CauseConfig), "h!s")
 	f("link lost, still critical", "ssh", state(alf.Down, alf.Hard, 3), stale(state(alf.Critical, alf.Hard, 3), alf.CauseTransport), "h", "h!s")
+}
+
+// TestLinkIsOneProblem: the service that stands for a link beside another host
+// check tells of it, for all that runs over it, but not while the host is DOWN.
+func TestLinkIsOneProblem(t *testing.T) {
+	gate, inside := &alf.Host{Name: "gate"}, &alf.Host{Name: "inside"}
+	own := &alf.Service{Key: alf.Key{Host: "gate"}, Host: gate}
+	link := &alf.Service{Key: alf.Key{Host: "gate", Service: alf.LinkService}, Host: gate, On: gate, Builtin: alf.CheckSSH}
+	here, behind := service(gate, "disk", "disk"), service(inside, "web", "web")
+	here.On, behind.On = gate, gate
+	f := func(name string, gateIs alf.Status, kind alf.StateType, cause alf.Cause, want ...string) {
+		t.Helper()
+		lost := alf.State{Status: alf.OK, Type: alf.Hard, Attempt: 1, Stale: alf.Stale{Cause: cause, Since: epoch}}
+		h := open(t, alf.NewInventory([]*alf.Host{gate, inside}, []*alf.Service{own, link, here, behind}),
+			&alf.Event{Key: own.Key, State: alf.State{Status: gateIs, Type: kind, Attempt: 1}},
+			&alf.Event{Key: link.Key, State: alf.State{Status: alf.Critical, Type: alf.Hard, Attempt: 3}},
+			&alf.Event{Key: here.Key, State: lost}, &alf.Event{Key: behind.Key, State: lost})
+		q := api.Query{View: h.view, Inventory: h.options.Inventory}
+		var got []string
+		for _, r := range q.Problems(wire.Filter{}) {
+			got = append(got, r.Key().String())
+		}
+		if !slices.Equal(got, want) || q.Counts().Problems != len(want) {
+			t.Errorf("%s: problems = %q, %d of them, want %q", name, got, q.Counts().Problems, want)
+		}
+		if r, _ := q.Row(behind.Key); r.Problem() != slices.Contains(want, behind.Key.String()) {
+			t.Errorf("%s: the row of %v says otherwise", name, behind.Key)
+		}
+	}
+	f("lost", alf.Up, alf.Hard, alf.CauseTransport, "gate!ssh link")
+	f("login refused", alf.Up, alf.Hard, alf.CauseAuth, "gate!ssh link")
+	f("the host is being retried", alf.Down, alf.Soft, alf.CauseTransport, "gate!ssh link")
+	f("the host is DOWN", alf.Down, alf.Hard, alf.CauseTransport, "gate")
+	f("something else", alf.Up, alf.Hard, alf.CauseConfig, "gate!ssh link", "gate!disk", "inside!web")
 }
 
 func TestHostWithoutCheckIsUp(t *testing.T) {

@@ -30,6 +30,11 @@ type Options struct {
 	MaxConcurrent int           // checks that run at a time; default 200
 	MaxPerHost    int           // checks that run on one host at a time; default 5
 	Drain         time.Duration // what running checks are given at the end; default 500 ms
+
+	// HostDownDisablesChecks leaves out the checks of services whose host is
+	// HARD and not UP, but for ordered ones (host_down_disable_service_checks,
+	// RULES H5).
+	HostDownDisablesChecks bool
 }
 
 // Checker runs checks and judges them. Use New.

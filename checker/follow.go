@@ -15,6 +15,7 @@ func (l *loop) around(it *item, now time.Time) state.Around {
 	if !it.service.Key.IsHost() {
 		if host := l.items[alf.Key{Host: it.service.Key.Host}]; host != nil {
 			a.Host = &host.state
+			a.Started = l.lookedSince(it, host, now)
 		}
 		return a
 	}
@@ -26,9 +27,35 @@ func (l *loop) around(it *item, now time.Time) state.Around {
 	return a
 }
 
+// lookedSince returns since when it could have been checked: what is not run
+// because of its host is not late either (RULES H5).
+func (l *loop) lookedSince(it, host *item, now time.Time) time.Time {
+	switch {
+	case !l.o.HostDownDisablesChecks || !it.service.Scheduled():
+		return it.since
+	case l.paused(it):
+		return now
+	}
+	return later(it.since, host.state.LastHardChange)
+}
+
+// paused reports whether it is not run because its host is HARD and not UP.
+func (l *loop) paused(it *item) bool {
+	host := l.items[alf.Key{Host: it.service.Key.Host}]
+	return l.o.HostDownDisablesChecks && host != nil && host != it && host.state.LastHard != alf.Up
+}
+
+// pointless reports whether it, which is due, is not to be run now. An order is
+// carried out all the same.
+func (l *loop) pointless(it *item, now time.Time) bool {
+	ordered := !it.ordered.IsZero() && !now.Before(it.ordered)
+	return !ordered && l.paused(it)
+}
+
 // react does what follows from a new result of it.
 func (l *loop) react(it *item, change alf.Change, now time.Time) {
 	if !it.service.Key.IsHost() {
+		l.askLink(it, change, now)
 		l.askHost(it, change, now)
 		l.calmHost(it, now)
 	}
@@ -52,38 +79,56 @@ func (l *loop) follow(it *item, change alf.Change, now time.Time) {
 const hostHorizon = 15 * time.Second
 
 // askHost has the host of a service checked at once, if the service's last
-// result says that what is known of the host may be wrong: its link is lost, a
-// problem is new, or it answers though it was not UP (RULES R11). What the
-// service knew before counts only after the horizon.
+// result says that what is known of the host may be wrong: a problem is new, or
+// it answers though the host was not UP (RULES R11).
 func (l *loop) askHost(it *item, change alf.Change, now time.Time) {
 	host := l.items[alf.Key{Host: it.service.Key.Host}]
-	if host == nil {
+	if host == nil || !state.Judges(it.service, it.result) {
 		return
 	}
-	st, cause := host.state, it.result.Cause
-	up := st.Status == alf.Up && !st.Pending() && st.Stale.IsZero()
-	news := change&(alf.ChangeStale|alf.ChangeFresh) != 0
-	ssh := host.service.Builtin == alf.CheckSSH
-	switch {
-	case ssh && it.service.On != nil && it.service.On.Name == it.service.Key.Host:
-		link := cause == alf.CauseTransport || cause == alf.CauseAuth || cause == alf.CauseHostKey
-		if up && link || !up && cause.Judges() {
-			l.ask(host, news, now)
-			return
-		}
-		fallthrough
-	default:
-		if !cause.Judges() || it.state.Status == alf.OK && up {
-			return
-		}
-		if it.state.Status == alf.OK || change.Has(alf.ChangeStatus) {
-			l.ask(host, false, now)
-		}
+	ok := it.state.Status == alf.OK
+	if ok && !host.fine() || !ok && change.Has(alf.ChangeStatus) {
+		l.ask(host, false, now)
 	}
 }
 
-// ask has a host checked now. Without news, its last check answers for it for a
-// while.
+// askLink has the link checked at once over which a service runs, if that says
+// otherwise than what is known of it: it is lost, or there again. What the
+// service knew before counts only after the horizon.
+func (l *loop) askLink(it *item, change alf.Change, now time.Time) {
+	link := l.link(it.service.On)
+	if link == nil || link == it {
+		return
+	}
+	cause := it.result.Cause
+	if fine := link.fine(); fine && cause.OfLink() || !fine && cause.Judges() {
+		l.ask(link, change&(alf.ChangeStale|alf.ChangeFresh) != 0, now)
+	}
+}
+
+// link returns what is judged by the link of a host, nil if nothing is: its own
+// check, or the service beside that (RULES T2).
+func (l *loop) link(on *alf.Host) *item {
+	if on == nil {
+		return nil
+	}
+	for _, name := range [...]alf.ServiceName{"", alf.LinkService} {
+		it := l.items[alf.Key{Host: on.Name, Service: name}]
+		if it != nil && it.service.Builtin == alf.CheckSSH {
+			return it
+		}
+	}
+	return nil
+}
+
+// fine reports whether it is known to be UP or OK.
+func (it *item) fine() bool {
+	st := it.state
+	return st.Status == alf.OK && !st.Pending() && st.Stale.IsZero()
+}
+
+// ask has a host, or its link, checked now. Without news, its last check answers
+// for it for a while.
 func (l *loop) ask(host *item, news bool, now time.Time) {
 	last := later(host.asked, host.state.LastCheck)
 	if host.busy || !host.service.Scheduled() || host.state.Off.Has(alf.SwitchChecks) || !news && now.Sub(last) < hostHorizon {

@@ -267,6 +267,10 @@ func (l *loop) begin() {
 			return
 		}
 		it := e.item
+		if l.pointless(it, now) {
+			l.plan(it, firstDue(it.service, it.state, time.Time{}, now))
+			continue
+		}
 		it.busy, it.started = true, e.due
 		p := l.place(it)
 		if p.running >= l.o.MaxPerHost {

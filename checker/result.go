@@ -230,7 +230,7 @@ func failed(r *alf.Result, s *alf.Service, stdout *clip, err error) {
 		return
 	}
 	r.Status, r.Output = alf.Unknown, strings.ReplaceAll(why.Error(), "\n", "; ")
-	if s.Key.IsHost() {
+	if s.Key.IsHost() || s.IsLink() {
 		r.Status = alf.Critical
 	}
 }

@@ -1295,6 +1295,16 @@ alf.toml:5: address: "[::1]" is neither a host name nor an IP address: leave the
 alf.toml:7: address: "a b" is neither a host name nor an IP address
 alf.toml:9: address: "[::1]:22" is neither a host name nor an IP address: the port belongs into ssh.port
 alf.toml:11: address: "a..b" is neither a host name nor an IP address`},
+	{"the name of a link's service", `
+[host.web1]
+check_command = "none"
+[host.web2]
+[check."ssh link"]
+command = ["check_ssh"]
+hosts   = ["web*"]
+[host.web3]
+check_command = "none"
+`, `alf.toml:5: check "ssh link" on host "web1" and 1 other: service "ssh link" is what Alf calls its own check of the connection; choose another name`},
 	{"notes that are no pages", `
 [defaults.vars]
 wiki = "ftp://wiki"

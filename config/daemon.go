@@ -20,6 +20,8 @@ type Daemon struct {
 	MaxChecksPerHost    int                   // at a time on one host
 	DataDir             string                // where the journal is, unless it is elsewhere
 	LocalUser           string                // whom plugins beside Alf run as; "": as Alf itself
+
+	HostDownDisablesChecks bool // of its services (RULES H5)
 }
 
 var defaultDaemon = Daemon{
@@ -44,6 +46,8 @@ func (d *Daemon) keys(l *loader) keys {
 		"max_checks_per_host":   to(&d.MaxChecksPerHost, number(1, 1000)),
 		"data_dir":              to(&d.DataDir, l.path),
 		"local_user":            to(&d.LocalUser, l.localUser),
+
+		"host_down_disable_service_checks": to(&d.HostDownDisablesChecks, boolean),
 	}
 }
 

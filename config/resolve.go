@@ -38,6 +38,7 @@ func (l *loader) resolve(file string) *Config {
 		r.services = append(r.services, r.ownService(h))
 	}
 	r.placeChecks()
+	r.watchLinks()
 	r.warnLogins()
 	r.warnNoHosts(file)
 	return r.config(file)
@@ -247,10 +248,16 @@ func (v vars) over(base vars) vars {
 	return v
 }
 
-// ownService returns the check of the host itself, which runs beside Alf.
-func (r *resolver) ownService(h *host) *alf.Service {
+// ownSettings returns those of the host's own check.
+func (r *resolver) ownSettings(h *host) settings {
 	set := r.defaults.settings
 	set.schedule = h.own.schedule.over(set.schedule)
+	return set
+}
+
+// ownService returns the check of the host itself, which runs beside Alf.
+func (r *resolver) ownService(h *host) *alf.Service {
+	set := r.ownSettings(h)
 	c := h.own.command.or(some(hostCommand{builtin: alf.CheckSSH}))
 	out := &alf.Service{
 		Key:      alf.Key{Host: h.name},
@@ -368,6 +375,45 @@ func (r *resolver) claim(s *scope, key alf.Key, c claim) bool {
 		s.fail(c.check.at, "service %q comes from check %q (%s), too; one of them must name the host itself, or leave it out", key.Service, old.check.id, where(old.check.at))
 	}
 	return false
+}
+
+// watchLinks gives a service for its link to each host on which something runs
+// over SSH and whose own check is another than the link (RULES T2). That name is
+// then taken: a check that has it is a mistake.
+func (r *resolver) watchLinks() {
+	used := make(map[*alf.Host]bool)
+	for _, s := range r.services {
+		if s.On != nil {
+			used[s.On] = true
+		}
+	}
+	for _, h := range r.hosts {
+		c := h.own.command
+		if !used[h.made] || !c.set || c.v.builtin == alf.CheckSSH {
+			continue
+		}
+		if other, taken := r.claims[alf.Key{Host: h.name, Service: alf.LinkService}]; taken {
+			r.addOn(other.check.what, h.name, other.check.at, fmt.Sprintf("service %q is what Alf calls its own check of the connection; choose another name", alf.LinkService))
+			continue
+		}
+		r.services = append(r.services, r.linkService(h))
+	}
+}
+
+// linkService returns the check of the link of h, beside the host's own and as
+// often.
+func (r *resolver) linkService(h *host) *alf.Service {
+	out := &alf.Service{
+		Key:      alf.Key{Host: h.name, Service: alf.LinkService},
+		Host:     h.made,
+		On:       h.made,
+		Builtin:  alf.CheckSSH,
+		NotesURL: h.made.NotesURL,
+		Metric:   alf.CheckSSH,
+		Where:    h.at,
+	}
+	r.ownSettings(h).apply(out)
+	return out
 }
 
 // publish adds what failed on one host to the mistakes, unless another mistake

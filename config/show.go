@@ -65,6 +65,7 @@ func (p printer) daemon(d Daemon) {
 	p.set("max_checks_per_host", d.MaxChecksPerHost)
 	p.set("data_dir", d.DataDir)
 	p.optional("local_user", d.LocalUser)
+	p.set("host_down_disable_service_checks", d.HostDownDisablesChecks)
 	if len(d.LogLevels) > 0 {
 		p.table("daemon", "log_levels")
 		for _, room := range slices.Sorted(maps.Keys(d.LogLevels)) {
@@ -193,6 +194,12 @@ func (p printer) vars(vars map[string]alf.Value) {
 func (p printer) service(s *alf.Service) {
 	p.from(s.Where)
 	p.table("service", s.Key.String())
+	if s.IsLink() {
+		p.set("check_command", s.Builtin)
+		p.schedule(s)
+		p.restless(s)
+		return
+	}
 	p.set("check", s.Check)
 	if s.Passive {
 		p.set("passive", true)

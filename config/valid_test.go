@@ -171,6 +171,7 @@ max_concurrent_checks = 10
 max_checks_per_host   = 2
 data_dir              = "/srv/alf"
 local_user            = "`+own+`"
+host_down_disable_service_checks = true
 [journal]
 history = 7
 [web]
@@ -181,6 +182,7 @@ allowed_hosts = ["alf.example.com", "10.0.0.7", "2001:db8::1"]
 		Socket: filepath.Dir(c.File) + "/run/alf.sock", LogFormat: "json", LogLevel: slog.LevelWarn,
 		LogLevels:           map[string]slog.Level{"checker": slog.LevelDebug, "ssh": slog.LevelError},
 		MaxConcurrentChecks: 10, MaxChecksPerHost: 2, DataDir: "/srv/alf", LocalUser: own,
+		HostDownDisablesChecks: true,
 	})
 	equal(t, "web", c.Web, Web{AllowedHosts: []string{"alf.example.com", "10.0.0.7", "2001:db8::1"}})
 	journal := defaultJournal
@@ -315,6 +317,63 @@ host_key_policy = "accept-new"
 	equal(t, "check of d", ssh.Builtin, alf.CheckSSH)
 	if ssh.On != c.Inventory.Host("d") {
 		t.Errorf("the check of d does not run on d")
+	}
+}
+
+// TestLinkService is RULES T2: who is checked otherwise and reached over SSH has
+// a service for the link.
+func TestLinkService(t *testing.T) {
+	c := load(t, `
+[hostgroup.web]
+check_command      = ["check_ping"]
+check_interval     = "2m"
+retry_interval     = "7s"
+max_check_attempts = 5
+flap_detection_options = ["up"]
+[host.ssh]
+[host.ping]
+hostgroups = ["web"]
+[host.none]
+check_command = "none"
+check_timeout = "9s"
+[host.gate]
+check_command = "none"
+[host.local]
+check_command = "none"
+[host.idle]
+check_command = "none"
+[check.disk]
+command = ["check_disk"]
+hosts   = ["ssh", "ping", "none"]
+[check.inside]
+command = ["check_http"]
+hosts   = ["ssh"]
+run     = "gate"
+[check.http]
+command = ["check_http"]
+hosts   = ["local"]
+run     = "local"
+[check.job]
+hosts = ["idle"]
+`)
+	var names []string
+	for _, s := range c.Inventory.Services() {
+		if s.IsLink() {
+			names = append(names, s.Key.String())
+			equal(t, "where "+s.Key.String()+" runs", s.On, s.Host)
+		}
+	}
+	equal(t, "links", names, []string{"gate!ssh link", "none!ssh link", "ping!ssh link"})
+	s := c.Inventory.Service(alf.Key{Host: "ping", Service: alf.LinkService})
+	equal(t, "schedule of ping", []any{s.Interval, s.Retry, s.MaxAttempts, s.Flapping.Ignore, s.Metric},
+		[]any{2 * time.Minute, 7 * time.Second, 5, [4]bool{}, "ssh"})
+	equal(t, "timeout of none", c.Inventory.Service(alf.Key{Host: "none", Service: alf.LinkService}).Timeout, 9*time.Second)
+	var out bytes.Buffer
+	if err := c.Show(&out, "ping", alf.LinkService); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "check_command = \"ssh\"\ncheck_interval = \"2m\"\n") {
+		t.Errorf("Show prints:\n%s", &out)
 	}
 }
 

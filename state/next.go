@@ -70,11 +70,20 @@ func Next(s *alf.Service, prev alf.State, r *alf.Result, around Around) (alf.Sta
 	return next, change | flapping | began
 }
 
-// Judges reports whether r says anything about s. Besides a plugin's answer, a
-// host that is checked by its link is judged by that link's failures, but not
-// by a refused login or key: those are no fault of the host (RULES T2).
+// Judges reports whether r says anything about s (RULES T1, T2). A plugin's
+// answer always does. What is checked by the link itself is also judged by what
+// is wrong with that: a host by a link that is lost, but not by a refused login
+// or key, which are no fault of the host and leave it stale; the service that
+// stands for the link beside another host check by all three, for nobody else
+// would tell of them. What Alf could not even try judges nothing.
 func Judges(s *alf.Service, r *alf.Result) bool {
-	return r.Cause.Judges() || s.Builtin == alf.CheckSSH && r.Cause == alf.CauseTransport
+	switch {
+	case r.Cause.Judges():
+		return true
+	case s.IsLink():
+		return r.Cause.OfLink()
+	}
+	return s.Builtin == alf.CheckSSH && r.Cause == alf.CauseTransport
 }
 
 // status is what r says: of a host, return codes 0 and 1 mean UP (RULES H1),

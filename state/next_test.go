@@ -124,6 +124,24 @@ func TestLinksDoNotJudge(t *testing.T) {
 	}
 }
 
+// TestLinkService is RULES T2: what stands for a link beside another host check
+// has all that is wrong with the link as a problem.
+func TestLinkService(t *testing.T) {
+	s := &alf.Service{Key: alf.Key{Host: "web1", Service: alf.LinkService}, Builtin: alf.CheckSSH, MaxAttempts: 1}
+	f := func(cause alf.Cause, want alf.Status) {
+		t.Helper()
+		was, _ := judge(s, "O")
+		st, _ := state.Next(s, was, &alf.Result{Cause: cause, Status: alf.Critical}, state.Around{Now: epoch})
+		if st.Status != want || st.Stale.IsZero() != (want == alf.Critical) {
+			t.Errorf("%v: %v, stale %v, want %v", cause, st.Status, st.Stale.Cause, want)
+		}
+	}
+	f(alf.CauseTransport, alf.Critical)
+	f(alf.CauseAuth, alf.Critical)
+	f(alf.CauseHostKey, alf.Critical)
+	f(alf.CauseConfig, alf.OK)
+}
+
 // TestLinkJudgesHost is RULES T2: a host that is checked by its link is DOWN
 // when it cannot be reached, but not when it refuses the login.
 func TestLinkJudgesHost(t *testing.T) {

@@ -89,6 +89,7 @@ func (h *house) needRestart(c *config.Config) []string {
 	f("[journal]", was.Journal != c.Journal)
 	f("[daemon] max_concurrent_checks", was.Daemon.MaxConcurrentChecks != c.Daemon.MaxConcurrentChecks)
 	f("[daemon] max_checks_per_host", was.Daemon.MaxChecksPerHost != c.Daemon.MaxChecksPerHost)
+	f("[daemon] host_down_disable_service_checks", was.Daemon.HostDownDisablesChecks != c.Daemon.HostDownDisablesChecks)
 	f("[web] listen", was.Web.Listen != c.Web.Listen)
 	f("[nagios]", was.Nagios != c.Nagios)
 	f("[web] allowed_hosts", !slices.Equal(was.Web.AllowedHosts, c.Web.AllowedHosts))

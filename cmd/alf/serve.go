@@ -122,6 +122,7 @@ func build(c *config.Config, record journal, logs *logs) (*house, error) {
 		Runner: h.runner, Record: h.record, Reader: h.record, Log: h.logs.room("checker"),
 		Version:       version(),
 		MaxConcurrent: c.Daemon.MaxConcurrentChecks, MaxPerHost: c.Daemon.MaxChecksPerHost,
+		HostDownDisablesChecks: c.Daemon.HostDownDisablesChecks,
 	}, c.Inventory)
 	h.metrics = sinks.NewPrometheus(version(), h.view.Heads)
 	h.measure()
