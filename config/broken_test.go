@@ -71,6 +71,38 @@ alf.toml:9: parents go round in a circle: a behind b behind c behind a
 alf.toml:12: parents go round in a circle: d behind d
 alf.toml:12: there is no [host.wep]; did you mean "web"?
 alf.toml:15: parents: want a list, got a string`},
+	{"timeperiods", `
+[timeperiod.office]
+alias    = 5
+monday   = 9
+timezone = "Europe/Atlantis"
+
+[timeperiod.weekends.long]
+friday = "12:00-24:00"
+`, `alf.toml:3: alias: want a string, got an integer
+alf.toml:4: monday: want a string, got an integer
+alf.toml:5: timezone: there is no time zone "Europe/Atlantis"
+alf.toml:7: unknown table [timeperiod.weekends.long]; a name with dots is quoted: [timeperiod."weekends.long"]`},
+	{"times of timeperiods", `
+[timeperiod.office]
+monday       = "09:00-25:00"
+"monday 9"   = "09:00-17:00"
+"2026-02-30" = "00:00-24:00"
+mondey       = "09:00-17:00"
+exclude      = ["holiday", "night"]
+
+[timeperiod.night]
+exclude = ["dark"]
+
+[timeperiod.dark]
+exclude = ["night"]
+`, `alf.toml:3: timeperiod "office": "monday" = "09:00-25:00": time "25:00" is not from 00:00 to 24:00
+alf.toml:4: timeperiod "office": "monday 9" = "09:00-17:00": monday 9: there is no such day
+alf.toml:5: timeperiod "office": "2026-02-30" = "00:00-24:00": there is no day 2026-02-30
+alf.toml:6: timeperiod "office": "mondey" = "09:00-17:00": "mondey" is not a day
+alf.toml:7: timeperiod "office": exclude "holiday": there is no such timeperiod
+alf.toml:10: timeperiod "night" excludes itself: night excludes dark excludes night
+alf.toml:13: timeperiod "dark" excludes itself: dark excludes night excludes dark`},
 	{"command file", `
 [nagios]
 command_file       = ["nagios.cmd"]

@@ -92,6 +92,7 @@ type loader struct {
 	hosts    []*host
 	groups   []*hostgroup
 	checks   []*check
+	periods  map[string]*timeperiod
 
 	journalAt alf.Position
 	nagiosAt  alf.Position
@@ -117,6 +118,7 @@ func newLoader(o Options) *loader {
 		journal: defaultJournal,
 		web:     defaultWeb,
 		secrets: make(map[string]alf.Secret),
+		periods: make(map[string]*timeperiod),
 
 		encrypted: make(map[string]alf.Position),
 	}

@@ -38,6 +38,7 @@ func sections() []section {
 		{"web", false, func(l *loader, _ string, _ alf.Position) thing { return &l.web }},
 		{"ssh", false, func(l *loader, _ string, _ alf.Position) thing { return &l.ssh }},
 		{"defaults", false, func(l *loader, _ string, _ alf.Position) thing { return &l.defaults }},
+		{"timeperiod", true, newTimeperiod},
 		{"hostgroup", true, newHostgroup},
 		{"host", true, newHost},
 		{"check", true, newCheck},

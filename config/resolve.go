@@ -24,6 +24,7 @@ type resolver struct {
 
 	claims   map[alf.Key]claim
 	services []*alf.Service
+	calendar alf.Calendar
 }
 
 // resolve returns the configuration. It is whole if there are no mistakes.
@@ -38,6 +39,7 @@ func (l *loader) resolve(file string) *Config {
 		r.services = append(r.services, r.ownService(h))
 	}
 	r.placeChecks()
+	r.makePeriods()
 	r.warnLogins()
 	r.warnNoHosts(file)
 	return r.config(file)
@@ -82,7 +84,7 @@ func (r *resolver) config(file string) *Config {
 		Web:       r.web,
 		Nagios:    r.nagios,
 		Counts:    Counts{len(hosts), len(r.checks), len(r.services) - len(hosts)},
-		Inventory: alf.NewInventory(hosts, r.services),
+		Inventory: alf.NewInventory(hosts, r.services).With(r.calendar),
 		Warnings:  sorted(r.warnings),
 	}
 }
