@@ -94,6 +94,8 @@ type loader struct {
 	checks   []*check
 	periods  map[string]*timeperiod
 
+	dependencies []*dependency
+
 	journalAt alf.Position
 	nagiosAt  alf.Position
 	encrypted map[string]alf.Position // key files that want a passphrase, and where they are named

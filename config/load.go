@@ -42,6 +42,7 @@ func sections() []section {
 		{"hostgroup", true, newHostgroup},
 		{"host", true, newHost},
 		{"check", true, newCheck},
+		{"dependency", true, newDependency},
 	}
 }
 

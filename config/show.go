@@ -65,6 +65,9 @@ func (p printer) daemon(d Daemon) {
 	p.set("max_checks_per_host", d.MaxChecksPerHost)
 	p.set("data_dir", d.DataDir)
 	p.optional("local_user", d.LocalUser)
+	if d.SoftStateDependencies {
+		p.set("soft_state_dependencies", true)
+	}
 	if len(d.LogLevels) > 0 {
 		p.table("daemon", "log_levels")
 		for _, room := range slices.Sorted(maps.Keys(d.LogLevels)) {
@@ -165,6 +168,7 @@ func (p printer) ownCheck(s *alf.Service) {
 	if s.Builtin != alf.CheckNone {
 		p.schedule(s)
 		p.restless(s)
+		p.masters(s)
 	}
 }
 
@@ -209,6 +213,7 @@ func (p printer) service(s *alf.Service) {
 		p.set("is_volatile", true)
 	}
 	p.restless(s)
+	p.masters(s)
 	p.judging(s)
 	if len(s.Env) > 0 {
 		p.table("service", s.Key.String(), "env")
@@ -369,6 +374,17 @@ func (p printer) restless(s *alf.Service) {
 	}
 	if s.SoftPassive {
 		p.set("passive_host_checks_are_soft", true)
+	}
+}
+
+// masters prints what a service depends on.
+func (p printer) masters(s *alf.Service) {
+	var keys []string
+	for _, d := range s.Dependencies {
+		keys = append(keys, d.Master.String())
+	}
+	if len(keys) > 0 {
+		p.list("depends_on", keys)
 	}
 }
 

@@ -117,6 +117,6 @@ func (r *resolver) checkPeriod(name opt[string]) {
 	if !name.set || r.periods[name.v] != nil || builtin || r.partial {
 		return
 	}
-	known := slices.Sorted(maps.Keys(r.periods))
+	known := slices.Concat(slices.Sorted(maps.Keys(r.periods)), slices.Sorted(maps.Keys(builtinPeriods())))
 	r.add(name.at, "there is no timeperiod %q%s", name.v, didYouMean(name.v, known))
 }
