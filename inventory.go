@@ -9,6 +9,7 @@ import (
 type Inventory struct {
 	hosts    []*Host
 	services []*Service
+	calendar Calendar
 }
 
 // NewInventory returns an Inventory of hosts and services, which it takes over
@@ -16,8 +17,16 @@ type Inventory struct {
 func NewInventory(hosts []*Host, services []*Service) *Inventory {
 	slices.SortFunc(hosts, func(a, b *Host) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(services, func(a, b *Service) int { return a.Key.Compare(b.Key) })
-	return &Inventory{hosts, services}
+	return &Inventory{hosts: hosts, services: services}
 }
+
+// With returns v with a calendar, which it takes over.
+func (v *Inventory) With(c Calendar) *Inventory {
+	return &Inventory{v.hosts, v.services, c}
+}
+
+// Period returns the timeperiod of that name; nil: there is none.
+func (v *Inventory) Period(name string) Period { return v.calendar.Periods[name] }
 
 // Hosts returns all hosts by name. The caller must not change the slice.
 func (v *Inventory) Hosts() []*Host { return v.hosts }

@@ -45,6 +45,8 @@ type Service struct {
 	// used up (passive_host_checks_are_soft, RULES H4).
 	SoftPassive bool
 	Timeout     time.Duration // check_timeout
+	// Dependencies say when it need not be run, or nobody be told of its problems.
+	Dependencies []Dependency
 
 	TimeoutStatus Status // what a timeout means (RULES T4)
 	BadExitStatus Status // what a return code above 3 means (RULES T5)

@@ -53,22 +53,33 @@ type Period struct {
 	reach, until int64
 }
 
-// NewPeriods makes periods of definitions by name. The error tells all that is
-// wrong, each with the period, the directive and its text.
+// Error is one mistake in a definition.
+type Error struct {
+	Period    string
+	Directive string // a key of Ranges, or "exclude"
+	Text      string // all of it, with the period and the directive
+}
+
+// Error returns the text.
+func (e *Error) Error() string { return e.Text }
+
+// NewPeriods makes periods of definitions by name. The error joins an [*Error]
+// for all that is wrong.
 func NewPeriods(definitions map[string]Definition) (map[string]*Period, error) {
 	periods := make(map[string]*Period, len(definitions))
 	names := slices.Sorted(maps.Keys(definitions))
 	var errs []error
 	for _, name := range names {
-		p, wrong := newPeriod(definitions[name])
+		p, all := newPeriod(definitions[name])
 		periods[name] = p
-		errs = append(errs, within(name, wrong)...)
+		errs = append(errs, within(name, all)...)
 	}
 	for _, name := range names {
 		missing := periods[name].take(definitions[name].Exclude, periods)
 		errs = append(errs, within(name, missing)...)
 		if way := circle(definitions, map[string]bool{}, name); way != nil {
-			errs = append(errs, fmt.Errorf("timeperiod %q excludes itself: %s", name, strings.Join(way, " excludes ")))
+			text := fmt.Sprintf("timeperiod %q excludes itself: %s", name, strings.Join(way, " excludes "))
+			errs = append(errs, &Error{name, "exclude", text})
 		}
 	}
 	if len(errs) > 0 {
@@ -77,15 +88,22 @@ func NewPeriods(definitions map[string]Definition) (map[string]*Period, error) {
 	return periods, nil
 }
 
-// within puts the name of the period before each of errs.
-func within(name string, errs []error) []error {
-	for i, err := range errs {
-		errs[i] = fmt.Errorf("timeperiod %q: %w", name, err)
+// wrong is a mistake in one directive of a period whose name is not known there.
+type wrong struct {
+	directive string
+	err       error
+}
+
+// within puts the name of the period before each of all.
+func within(name string, all []wrong) []error {
+	var errs []error
+	for _, w := range all {
+		errs = append(errs, &Error{name, w.directive, fmt.Sprintf("timeperiod %q: %v", name, w.err)})
 	}
 	return errs
 }
 
-func newPeriod(d Definition) (p *Period, errs []error) {
+func newPeriod(d Definition) (p *Period, errs []wrong) {
 	p = &Period{zone: d.Zone, reach: 16 * day} // a week, and one more for a day that is skipped
 	if d.Zone == nil {
 		p.zone = time.UTC
@@ -96,7 +114,7 @@ func newPeriod(d Definition) (p *Period, errs []error) {
 			err = errors.New("the same days twice")
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%q = %q: %w", directive, d.Ranges[directive], err))
+			errs = append(errs, wrong{directive, fmt.Errorf("%q = %q: %w", directive, d.Ranges[directive], err)})
 			continue
 		}
 		p.add(r)
@@ -106,11 +124,11 @@ func newPeriod(d Definition) (p *Period, errs []error) {
 }
 
 // take lets p exclude the periods of these names.
-func (p *Period) take(names []string, periods map[string]*Period) (errs []error) {
+func (p *Period) take(names []string, periods map[string]*Period) (errs []wrong) {
 	for _, name := range names {
 		other, ok := periods[name]
 		if !ok {
-			errs = append(errs, fmt.Errorf("exclude %q: there is no such timeperiod", name))
+			errs = append(errs, wrong{"exclude", fmt.Errorf("exclude %q: there is no such timeperiod", name)})
 		}
 		p.exclude = append(p.exclude, other)
 	}

@@ -51,7 +51,8 @@ type spotKey struct {
 // loop is the goroutine that owns the schedule and the states.
 type loop struct {
 	*Checker
-	items map[alf.Key]*item
+	items   map[alf.Key]*item
+	checked *alf.Inventory // what is checked; Checker.inventory is for Reload
 	family
 	waiters map[string]map[*item]bool // by the ID of a downtime: who has one that begins with it
 	agenda  agenda                    // of checks
@@ -167,10 +168,11 @@ func (l *loop) restore(ctx context.Context) error {
 		heads[e.Key] = e
 	}
 	now := time.Now()
-	l.family = kin(l.inventory)
+	l.checked = l.inventory
+	l.family = kin(l.checked)
 	l.recordStart(heads, now)
 	var added []*item // while Alf did not run
-	for _, s := range l.inventory.Services() {
+	for _, s := range l.checked.Services() {
 		it, planned := l.add(s), time.Time{}
 		if e := heads[s.Key]; e == nil {
 			added = append(added, it)
@@ -269,6 +271,9 @@ func (l *loop) begin() {
 		it := e.item
 		if l.pointless(it, now) {
 			l.plan(it, firstDue(it.service, it.state, time.Time{}, now))
+			continue
+		}
+		if !l.may(it, now) {
 			continue
 		}
 		it.busy, it.started = true, e.due
@@ -416,7 +421,8 @@ func (l *loop) log(it *item, prev alf.State, change alf.Change) {
 // reload goes over to another inventory.
 func (l *loop) reload(r reload) Diff {
 	now := time.Now()
-	l.family = kin(r.inventory)
+	l.checked = r.inventory
+	l.family = kin(l.checked)
 	standing := l.standing()
 	var d Diff
 	for i, s := range r.inventory.Services() {

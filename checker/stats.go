@@ -11,12 +11,13 @@ type Stats struct {
 	Queued    int64  // results that wait for the record
 	Started   uint64 // checks
 	Missed    uint64 // slots that passed while a check still ran or waited
+	Held      uint64 // checks that were not run because of a dependency
 	Refused   uint64 // times that the record failed
 }
 
 type counters struct {
 	services, scheduled, running, waiting, queued atomic.Int64
-	started, missed, refused                      atomic.Uint64
+	started, missed, held, refused                atomic.Uint64
 }
 
 // Stats may be called at any time.
@@ -29,6 +30,7 @@ func (c *Checker) Stats() Stats {
 		Queued:    c.stats.queued.Load(),
 		Started:   c.stats.started.Load(),
 		Missed:    c.stats.missed.Load(),
+		Held:      c.stats.held.Load(),
 		Refused:   c.stats.refused.Load(),
 	}
 }

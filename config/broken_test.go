@@ -71,6 +71,119 @@ alf.toml:9: parents go round in a circle: a behind b behind c behind a
 alf.toml:12: parents go round in a circle: d behind d
 alf.toml:12: there is no [host.wep]; did you mean "web"?
 alf.toml:15: parents: want a list, got a string`},
+	{"timeperiods", `
+[timeperiod.office]
+alias    = 5
+monday   = 9
+timezone = "Europe/Atlantis"
+
+[timeperiod.weekends.long]
+friday = "12:00-24:00"
+`, `alf.toml:3: alias: want a string, got an integer
+alf.toml:4: monday: want a string, got an integer
+alf.toml:5: timezone: there is no time zone "Europe/Atlantis"
+alf.toml:7: unknown table [timeperiod.weekends.long]; a name with dots is quoted: [timeperiod."weekends.long"]`},
+	{"times of timeperiods", `
+[timeperiod.office]
+monday       = "09:00-25:00"
+"monday 9"   = "09:00-17:00"
+"2026-02-30" = "00:00-24:00"
+mondey       = "09:00-17:00"
+exclude      = ["holiday", "night"]
+
+[timeperiod.night]
+exclude = ["dark"]
+
+[timeperiod.dark]
+exclude = ["night"]
+`, `alf.toml:3: timeperiod "office": "monday" = "09:00-25:00": time "25:00" is not from 00:00 to 24:00
+alf.toml:4: timeperiod "office": "monday 9" = "09:00-17:00": monday 9: there is no such day
+alf.toml:5: timeperiod "office": "2026-02-30" = "00:00-24:00": there is no day 2026-02-30
+alf.toml:6: timeperiod "office": "mondey" = "09:00-17:00": "mondey" is not a day
+alf.toml:7: timeperiod "office": exclude "holiday": there is no such timeperiod
+alf.toml:10: timeperiod "night" excludes itself: night excludes dark excludes night
+alf.toml:13: timeperiod "dark" excludes itself: dark excludes night excludes dark`},
+	{"dependencies", `
+[daemon]
+soft_state_dependencies = 1
+
+[host.web]
+[host.db]
+
+[check.a]
+command = "x"
+hosts   = ["*"]
+
+[dependency.empty]
+
+[dependency.nobody]
+hosts                      = ["web"]
+execution_failure_criteria = ["d"]
+
+[dependency.letters]
+hosts                         = ["db"]
+dependent_hosts               = ["web"]
+execution_failure_criteria    = ["down", "w"]
+notification_failure_criteria = "d"
+inherits_parent               = "yes"
+
+[dependency.unknown]
+hosts                      = ["dp"]
+services                   = ["b"]
+dependent_hosts            = ["web"]
+dependent_services         = ["c", "x*"]
+execution_failure_criteria = ["c", "unknown", "p"]
+dependency_period          = "24x8"
+
+[dependency.none]
+hosts                         = ["db"]
+services                      = []
+dependent_services            = ["a"]
+notification_failure_criteria = ["n"]
+`, `alf.toml:3: soft_state_dependencies: want true or false, got an integer
+alf.toml:12: dependency "empty": neither dependent_hosts nor dependent_services
+alf.toml:12: dependency "empty": neither execution_failure_criteria nor notification_failure_criteria
+alf.toml:12: dependency "empty": no hosts
+alf.toml:14: dependency "nobody": neither dependent_hosts nor dependent_services
+alf.toml:21: execution_failure_criteria: "w" is none of "up", "down", "unreachable", "pending", "none", "o", "d", "u", "p", "n"; did you mean "o"?
+alf.toml:22: notification_failure_criteria: want a list, got a string
+alf.toml:23: inherits_parent: want true or false, got a string
+alf.toml:26: there is no [host.dp]; did you mean "db"?
+alf.toml:29: none of these hosts has a service "c"
+alf.toml:31: there is no timeperiod "24x8"; did you mean "24x7"?
+alf.toml:35: services: is empty`},
+	{"dependencies in a circle", `
+[host.web]
+[host.db]
+
+[check.a]
+command = "x"
+hosts   = ["*"]
+
+[check.b]
+command = "x"
+hosts   = ["*"]
+
+[dependency.here]
+hosts                      = ["*"]
+services                   = ["a"]
+dependent_services         = ["b"]
+execution_failure_criteria = ["c"]
+
+[dependency.there]
+hosts                         = ["db"]
+services                      = ["b"]
+dependent_hosts               = ["web"]
+dependent_services            = ["a"]
+notification_failure_criteria = ["c"]
+
+[dependency.back]
+hosts                         = ["web"]
+services                      = ["b"]
+dependent_hosts               = ["db"]
+dependent_services            = ["a"]
+notification_failure_criteria = ["c"]
+`, `alf.toml:13: dependencies go round in a circle: "db!a" depends on "web!b" depends on "web!a" depends on "db!b" depends on "db!a"`},
 	{"command file", `
 [nagios]
 command_file       = ["nagios.cmd"]

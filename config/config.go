@@ -92,6 +92,9 @@ type loader struct {
 	hosts    []*host
 	groups   []*hostgroup
 	checks   []*check
+	periods  map[string]*timeperiod
+
+	dependencies []*dependency
 
 	journalAt alf.Position
 	nagiosAt  alf.Position
@@ -117,6 +120,7 @@ func newLoader(o Options) *loader {
 		journal: defaultJournal,
 		web:     defaultWeb,
 		secrets: make(map[string]alf.Secret),
+		periods: make(map[string]*timeperiod),
 
 		encrypted: make(map[string]alf.Position),
 	}

@@ -22,6 +22,8 @@ type Daemon struct {
 	LocalUser           string                // whom plugins beside Alf run as; "": as Alf itself
 
 	HostDownDisablesChecks bool // of its services (RULES H5)
+	// SoftStateDependencies lets SOFT states count in dependencies that do not say otherwise.
+	SoftStateDependencies bool
 }
 
 var defaultDaemon = Daemon{
@@ -38,14 +40,15 @@ func Rooms() []string { return []string{"api", "checker", "journal", "main", "na
 
 func (d *Daemon) keys(l *loader) keys {
 	return keys{
-		"socket":                to(&d.Socket, l.path),
-		"log_format":            to(&d.LogFormat, oneOf("text", "json")),
-		"log_level":             to(&d.LogLevel, logLevel),
-		"log_levels":            to(&d.LogLevels, logLevels),
-		"max_concurrent_checks": to(&d.MaxConcurrentChecks, number(1, 100_000)),
-		"max_checks_per_host":   to(&d.MaxChecksPerHost, number(1, 1000)),
-		"data_dir":              to(&d.DataDir, l.path),
-		"local_user":            to(&d.LocalUser, l.localUser),
+		"socket":                  to(&d.Socket, l.path),
+		"log_format":              to(&d.LogFormat, oneOf("text", "json")),
+		"log_level":               to(&d.LogLevel, logLevel),
+		"log_levels":              to(&d.LogLevels, logLevels),
+		"max_concurrent_checks":   to(&d.MaxConcurrentChecks, number(1, 100_000)),
+		"max_checks_per_host":     to(&d.MaxChecksPerHost, number(1, 1000)),
+		"data_dir":                to(&d.DataDir, l.path),
+		"soft_state_dependencies": to(&d.SoftStateDependencies, boolean),
+		"local_user":              to(&d.LocalUser, l.localUser),
 
 		"host_down_disable_service_checks": to(&d.HostDownDisablesChecks, boolean),
 	}

@@ -12,8 +12,8 @@ type host struct {
 	at         alf.Position
 	alias      opt[string]
 	address    opt[string]
-	hostgroups []groupName
-	parents    []groupName
+	hostgroups []reference
+	parents    []reference
 	notesURL   opt[template]
 	ssh        ssh
 	own        ownCheck
@@ -27,8 +27,8 @@ type host struct {
 	made   *alf.Host
 }
 
-// groupName is the name of a hostgroup, or of a parent, and where it stands.
-type groupName struct {
+// reference is the name of something else, and where it stands.
+type reference struct {
 	at   alf.Position
 	name string
 }
@@ -41,8 +41,8 @@ func (h *host) keys(l *loader) keys {
 	k := keys{
 		"address":    set(&h.address, readAddress),
 		"alias":      set(&h.alias, word),
-		"hostgroups": to(&h.hostgroups, listOf(readGroupName)),
-		"parents":    to(&h.parents, listOf(readGroupName)),
+		"hostgroups": to(&h.hostgroups, listOf(readReference)),
+		"parents":    to(&h.parents, listOf(readReference)),
 		"notes_url":  set(&h.notesURL, readLine),
 		"ssh":        sub(h.ssh.keys(l)),
 		"vars":       l.readVars(&h.vars),
@@ -53,9 +53,9 @@ func (h *host) keys(l *loader) keys {
 
 func (h *host) loaded(l *loader, _ bool) { l.hosts = append(l.hosts, h) }
 
-func readGroupName(v value) (groupName, error) {
+func readReference(v value) (reference, error) {
 	s, err := word(v)
-	return groupName{v.at, s}, err
+	return reference{v.at, s}, err
 }
 
 // readLine reads one line of text with macros.

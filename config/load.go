@@ -38,9 +38,11 @@ func sections() []section {
 		{"web", false, func(l *loader, _ string, _ alf.Position) thing { return &l.web }},
 		{"ssh", false, func(l *loader, _ string, _ alf.Position) thing { return &l.ssh }},
 		{"defaults", false, func(l *loader, _ string, _ alf.Position) thing { return &l.defaults }},
+		{"timeperiod", true, newTimeperiod},
 		{"hostgroup", true, newHostgroup},
 		{"host", true, newHost},
 		{"check", true, newCheck},
+		{"dependency", true, newDependency},
 	}
 }
 

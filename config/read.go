@@ -73,13 +73,25 @@ func sub(k keys) reader {
 func (m *mistakes) fill(t *table, prefix string, k keys) bool {
 	before := len(m.errors)
 	for _, key := range t.keys {
-		if read, ok := k[key]; ok {
+		if read, ok := k.reader(key, t.values[key]); ok {
 			read(m, prefix+key, t.values[key])
 		} else {
 			m.unknown(t, key, k)
 		}
 	}
 	return len(m.errors) == before
+}
+
+// others is the key of what reads all keys that a table does not name, unless
+// they hold tables.
+const others = ""
+
+func (k keys) reader(key string, v value) (reader, bool) {
+	read, ok := k[key]
+	if _, isTable := v.any.(*table); !ok && !isTable {
+		read, ok = k[others]
+	}
+	return read, ok
 }
 
 // placed is an error that knows where it belongs.

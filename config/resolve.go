@@ -24,6 +24,10 @@ type resolver struct {
 
 	claims   map[alf.Key]claim
 	services []*alf.Service
+	calendar alf.Calendar
+
+	index map[alf.Key]int                 // where a service is in services
+	on    map[alf.HostName][]*alf.Service // those of a host, with its own check
 }
 
 // resolve returns the configuration. It is whole if there are no mistakes.
@@ -39,6 +43,9 @@ func (l *loader) resolve(file string) *Config {
 	}
 	r.placeChecks()
 	r.watchLinks()
+	r.makePeriods()
+	r.indexServices()
+	r.joinDependencies()
 	r.warnLogins()
 	r.warnNoHosts(file)
 	return r.config(file)
@@ -83,7 +90,7 @@ func (r *resolver) config(file string) *Config {
 		Web:       r.web,
 		Nagios:    r.nagios,
 		Counts:    Counts{len(hosts), len(r.checks), len(r.services) - len(hosts)},
-		Inventory: alf.NewInventory(hosts, r.services),
+		Inventory: alf.NewInventory(hosts, r.services).With(r.calendar),
 		Warnings:  sorted(r.warnings),
 	}
 }
@@ -110,7 +117,7 @@ func (r *resolver) joinGroups() {
 	}
 }
 
-func (r *resolver) join(h *host, name groupName) {
+func (r *resolver) join(h *host, name reference) {
 	g, ok := r.byGroup[name.name]
 	switch {
 	case !ok:
@@ -305,6 +312,16 @@ func (r *resolver) placeChecks() {
 				}
 			}
 		}
+	}
+}
+
+// indexServices is called when there are no more services to come.
+func (r *resolver) indexServices() {
+	r.index = make(map[alf.Key]int, len(r.services))
+	r.on = make(map[alf.HostName][]*alf.Service, len(r.hosts))
+	for i, s := range r.services {
+		r.index[s.Key] = i
+		r.on[s.Key.Host] = append(r.on[s.Key.Host], s)
 	}
 }
 

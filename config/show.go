@@ -66,6 +66,9 @@ func (p printer) daemon(d Daemon) {
 	p.set("data_dir", d.DataDir)
 	p.optional("local_user", d.LocalUser)
 	p.set("host_down_disable_service_checks", d.HostDownDisablesChecks)
+	if d.SoftStateDependencies {
+		p.set("soft_state_dependencies", true)
+	}
 	if len(d.LogLevels) > 0 {
 		p.table("daemon", "log_levels")
 		for _, room := range slices.Sorted(maps.Keys(d.LogLevels)) {
@@ -166,6 +169,7 @@ func (p printer) ownCheck(s *alf.Service) {
 	if s.Builtin != alf.CheckNone {
 		p.schedule(s)
 		p.restless(s)
+		p.masters(s)
 	}
 }
 
@@ -216,6 +220,7 @@ func (p printer) service(s *alf.Service) {
 		p.set("is_volatile", true)
 	}
 	p.restless(s)
+	p.masters(s)
 	p.judging(s)
 	if len(s.Env) > 0 {
 		p.table("service", s.Key.String(), "env")
@@ -376,6 +381,17 @@ func (p printer) restless(s *alf.Service) {
 	}
 	if s.SoftPassive {
 		p.set("passive_host_checks_are_soft", true)
+	}
+}
+
+// masters prints what a service depends on.
+func (p printer) masters(s *alf.Service) {
+	var keys []string
+	for _, d := range s.Dependencies {
+		keys = append(keys, d.Master.String())
+	}
+	if len(keys) > 0 {
+		p.list("depends_on", keys)
 	}
 }
 

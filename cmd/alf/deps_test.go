@@ -35,7 +35,7 @@ var imports = map[string][]string{
 	"alf/checker":                   {"alf", "alf/perfdata", "alf/state"},                                                                       // the straight line
 	"alf/sinks":                     {"alf", "alf/perfdata", "alf/internal/sanitize"},                                                           // reads events only
 	"alf/nagios":                    {"alf", "alf/perfdata"},                                                                                    // reads what is written for Nagios
-	"alf/config":                    {"alf", "alf/perfdata"},                                                                                    // plain data out
+	"alf/config":                    {"alf", "alf/perfdata", "alf/calendar"},                                                                    // plain data out
 	"alf/api/wire":                  {"alf", "alf/perfdata", "alf/internal/sanitize"},                                                           // the bodies, shared by both ends
 	"alf/api":                       {"alf", "alf/perfdata", "alf/state", "alf/state/view", "alf/api/wire", "alf/internal/sanitize"},            // reads; writes through functions it is given
 	"alf/web":                       {"alf", "alf/perfdata", "alf/state", "alf/state/view", "alf/api", "alf/api/wire", "alf/internal/sanitize"}, // shares the API's queries

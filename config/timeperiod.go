@@ -1,0 +1,122 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"alf"
+	"alf/calendar"
+)
+
+// timeperiod is what [timeperiod.NAME] says.
+type timeperiod struct {
+	name    string
+	at      alf.Position
+	alias   opt[string]
+	zone    opt[*time.Location]
+	exclude opt[[]string]
+	ranges  map[string]string       // by directive
+	places  map[string]alf.Position // of the directives
+	broken  bool                    // its mistakes are known
+}
+
+func newTimeperiod(_ *loader, name string, at alf.Position) thing {
+	return &timeperiod{name: name, at: at, ranges: make(map[string]string), places: make(map[string]alf.Position)}
+}
+
+func (p *timeperiod) keys(*loader) keys {
+	return keys{
+		"alias":    set(&p.alias, word),
+		"timezone": set(&p.zone, zone),
+		"exclude":  set(&p.exclude, listOf(word)),
+		others:     p.read,
+	}
+}
+
+// read takes any other key as one of Nagios' directives.
+func (p *timeperiod) read(m *mistakes, key string, v value) {
+	text, err := word(v)
+	if err != nil {
+		m.take(key, v.at, err)
+	}
+	p.ranges[key], p.places[key] = text, v.at
+}
+
+func (p *timeperiod) loaded(l *loader, ok bool) {
+	p.broken = !ok
+	l.periods[p.name] = p
+}
+
+// zone reads the name of a time zone.
+func zone(v value) (*time.Location, error) {
+	name, err := word(v)
+	if err != nil {
+		return nil, err
+	}
+	at, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, fmt.Errorf("there is no time zone %q", name)
+	}
+	return at, nil
+}
+
+// where returns the place of a directive.
+func (p *timeperiod) where(directive string) alf.Position {
+	if at, ok := p.places[directive]; ok {
+		return at
+	}
+	return p.exclude.at
+}
+
+// builtinPeriods are those that need not be defined.
+func builtinPeriods() map[string]calendar.Definition {
+	week := make(map[string]string)
+	for day := time.Sunday; day <= time.Saturday; day++ {
+		week[day.String()] = "00:00-24:00"
+	}
+	return map[string]calendar.Definition{"24x7": {Ranges: week}, "never": {}, "none": {}}
+}
+
+// makePeriods makes the timeperiods, if none of them is known to be wrong.
+func (r *resolver) makePeriods() {
+	all := builtinPeriods()
+	for name, p := range r.periods {
+		if p.broken {
+			return
+		}
+		all[name] = calendar.Definition{Zone: p.zone.or(some(time.Local)).v, Ranges: p.ranges, Exclude: p.exclude.v}
+	}
+	made, err := calendar.NewPeriods(all)
+	r.refusePeriods(err)
+	r.calendar.Periods = make(map[string]alf.Period, len(made))
+	for name, p := range made {
+		r.calendar.Periods[name] = p
+	}
+}
+
+// refusePeriods adds what is wrong with timeperiods where it stands.
+func (r *resolver) refusePeriods(err error) {
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range all.Unwrap() {
+			r.refusePeriods(one)
+		}
+		return
+	}
+	var wrong *calendar.Error
+	if errors.As(err, &wrong) && !(r.partial && wrong.Directive == "exclude") {
+		r.add(r.periods[wrong.Period].where(wrong.Directive), "%s", wrong.Text)
+	}
+}
+
+// checkPeriod refuses the name of a timeperiod that there is not.
+func (r *resolver) checkPeriod(name opt[string]) {
+	_, builtin := builtinPeriods()[name.v]
+	if !name.set || r.periods[name.v] != nil || builtin || r.partial {
+		return
+	}
+	known := slices.Concat(slices.Sorted(maps.Keys(r.periods)), slices.Sorted(maps.Keys(builtinPeriods())))
+	r.add(name.at, "there is no timeperiod %q%s", name.v, didYouMean(name.v, known))
+}
