@@ -188,15 +188,8 @@ func (l *loop) enrol(it *item, standing []*alf.Downtime, now time.Time) {
 		if !d.For.Takes(it.service.Key, it.service.Host) {
 			continue
 		}
-		c := alf.Command{Verb: alf.ScheduleDowntime, ID: d.ID, Author: d.Author, Text: d.Text, Time: d.Time,
-			Start: d.Start, End: d.End, Duration: d.Duration, Trigger: d.Trigger, For: d.For}
-		next, change, err := state.Apply(it.service, it.state, c, l.around(it, now))
-		if err != nil || change == 0 {
-			continue
-		}
-		it.state = next
-		l.note(it, c, change, now)
-		l.follow(it, change, now)
+		l.carryOut(it, []alf.Command{{Verb: alf.ScheduleDowntime, ID: d.ID, Author: d.Author, Text: d.Text, Time: d.Time,
+			Start: d.Start, End: d.End, Duration: d.Duration, Trigger: d.Trigger, For: d.For}}, now)
 	}
 }
 
@@ -248,6 +241,7 @@ func (l *loop) ring() {
 		}
 		e.due = time.Time{}
 		l.tick(e.item, now)
+		l.recur(e.item, now)
 	}
 }
 
