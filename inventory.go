@@ -28,6 +28,9 @@ func (v *Inventory) With(c Calendar) *Inventory {
 // Period returns the timeperiod of that name; nil: there is none.
 func (v *Inventory) Period(name string) Period { return v.calendar.Periods[name] }
 
+// Recurring returns the recurring downtime of that name; nil: there is none.
+func (v *Inventory) Recurring(name string) *Recurring { return v.calendar.Recurring[name] }
+
 // Hosts returns all hosts by name. The caller must not change the slice.
 func (v *Inventory) Hosts() []*Host { return v.hosts }
 

@@ -47,6 +47,7 @@ type Service struct {
 	Timeout     time.Duration // check_timeout
 	// Dependencies say when it need not be run, or nobody be told of its problems.
 	Dependencies []Dependency
+	Recurring    []string // names of the recurring downtimes that it has
 
 	TimeoutStatus Status // what a timeout means (RULES T4)
 	BadExitStatus Status // what a return code above 3 means (RULES T5)

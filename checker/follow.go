@@ -248,13 +248,7 @@ func (l *loop) enrol(it *item, standing []*alf.Downtime, now time.Time) {
 		if !d.Began.IsZero() {
 			c.Trigger = "" // what it would wait for is over
 		}
-		next, change, err := state.Apply(it.service, it.state, c, l.around(it, now))
-		if err != nil || change == 0 {
-			continue
-		}
-		it.state = next
-		l.note(it, c, change, now)
-		l.follow(it, change, now)
+		l.carryOut(it, []alf.Command{c}, now)
 	}
 }
 
@@ -306,6 +300,7 @@ func (l *loop) ring() {
 		}
 		e.due = time.Time{}
 		l.tick(e.item, now)
+		l.recur(e.item, now)
 	}
 }
 

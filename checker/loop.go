@@ -183,6 +183,9 @@ func (l *loop) restore(ctx context.Context) error {
 		l.plan(it, firstDue(s, it.state, planned, now))
 		l.watch(it, now)
 	}
+	for _, s := range l.checked.Services() {
+		l.renew(l.items[s.Key], now)
+	}
 	for key, e := range heads {
 		l.record(&alf.Event{Time: now, Key: key, Kind: alf.KindRemoved, State: e.State, Result: e.Result})
 	}
@@ -441,6 +444,9 @@ func (l *loop) reload(r reload) Diff {
 			d.Changed++
 			l.change(it, s, now)
 		}
+	}
+	for _, s := range r.inventory.Services() {
+		l.renew(l.items[s.Key], now)
 	}
 	for key, it := range l.items {
 		if r.inventory.Service(key) == nil {

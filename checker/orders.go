@@ -3,6 +3,7 @@ package checker
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,6 +81,7 @@ func (l *loop) apply(it *item, o order) {
 		o.reply <- answer{err: err}
 		return
 	}
+	prev := it.state
 	it.state = next
 	e := l.note(it, o.command, change, now)
 	l.replies = append(l.replies, waiting{e, o.reply})
@@ -87,6 +89,9 @@ func (l *loop) apply(it *item, o order) {
 		l.plan(it, firstDue(it.service, it.state, time.Time{}, now))
 	}
 	l.follow(it, change, now)
+	if i := slices.IndexFunc(prev.Downtimes, func(d *alf.Downtime) bool { return d.ID == o.command.ID }); i >= 0 && change.Has(alf.ChangeCancelled) {
+		l.succeed(it, prev.Downtimes[i], now)
+	}
 }
 
 // note records an order that somebody gave, and what it changed.

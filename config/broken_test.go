@@ -184,6 +184,54 @@ dependent_hosts               = ["db"]
 dependent_services            = ["a"]
 notification_failure_criteria = ["c"]
 `, `alf.toml:13: dependencies go round in a circle: "db!a" depends on "web!b" depends on "web!a" depends on "db!b" depends on "db!a"`},
+	{"recurring downtimes", `
+[host.web]
+
+[downtime.empty]
+
+[downtime.types]
+hosts    = ["wep"]
+schedule = []
+duration = 5
+flexible = "0s"
+children = "all"
+comment  = ""
+
+[downtime.times]
+hosts        = ["wep"]
+services     = ["a"]
+all_services = true
+schedule     = ["0 3 * * *", "61 3 * * *"]
+timezone     = "Mars"
+duration     = "2h"
+
+[downtime.both]
+hosts        = ["web"]
+services     = ["a"]
+all_services = true
+schedule     = "61 3 * * *"
+duration     = "2h"
+
+[downtime.missing]
+hosts        = ["web"]
+services     = ["a"]
+schedule     = "@daily"
+duration     = "2h"
+`, `alf.toml:4: downtime "empty": no duration
+alf.toml:4: downtime "empty": no hosts
+alf.toml:4: downtime "empty": no schedule
+alf.toml:7: there is no [host.wep]; did you mean "web"?
+alf.toml:8: schedule: is empty
+alf.toml:9: duration: want a duration with a unit, such as "30s", got an integer
+alf.toml:10: flexible: "0s" is less than 1s
+alf.toml:11: children: want true or false, got a string
+alf.toml:12: comment: is empty
+alf.toml:15: there is no [host.wep]; did you mean "web"?
+alf.toml:18: schedule: cron "61 3 * * *": minute "61": "61" is not from 0 to 59
+alf.toml:19: timezone: there is no time zone "Mars"
+alf.toml:25: downtime "both" has both services and all_services
+alf.toml:26: schedule: cron "61 3 * * *": minute "61": "61" is not from 0 to 59
+alf.toml:31: none of these hosts has a service "a"`},
 	{"command file", `
 [nagios]
 command_file       = ["nagios.cmd"]

@@ -95,6 +95,7 @@ type loader struct {
 	periods  map[string]*timeperiod
 
 	dependencies []*dependency
+	downtimes    []*downtime
 
 	journalAt alf.Position
 	nagiosAt  alf.Position

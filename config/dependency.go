@@ -114,9 +114,7 @@ func (r *resolver) joinDependencies() {
 	for _, d := range r.dependencies {
 		byName[d.name] = d
 		r.checkPeriod(d.period)
-		if !d.broken {
-			r.depend(d)
-		}
+		r.depend(d)
 	}
 	done := make(map[alf.Key]bool)
 	for _, s := range r.services {
@@ -126,10 +124,16 @@ func (r *resolver) joinDependencies() {
 
 // depend makes the dependents of d depend on its masters.
 func (r *resolver) depend(d *dependency) {
-	before := len(r.errors)
-	masters := r.find(d.hosts, d.services)
-	same := !d.dependentHosts.set
-	dependents := r.find(d.dependentHosts.or(d.hosts), d.dependentServices)
+	before, same := len(r.errors), !d.dependentHosts.set
+	here := r.choose(d.hosts)
+	there := here
+	if !same {
+		there = r.choose(d.dependentHosts)
+	}
+	if d.broken {
+		return
+	}
+	masters, dependents := r.find(here, d.services), r.find(there, d.dependentServices)
 	on := make(map[alf.HostName][]*alf.Service)
 	for _, m := range masters {
 		on[m.Key.Host] = append(on[m.Key.Host], m)
@@ -157,25 +161,39 @@ func bind(s *alf.Service, masters []*alf.Service, d alf.Dependency) int {
 	return len(s.Dependencies) - before
 }
 
+// choice is what selectors choose.
+type choice struct {
+	hosts []*host
+	sure  bool // there is no mistake in it, and there are any
+}
+
+func (r *resolver) choose(hosts opt[[]selector]) choice {
+	if len(hosts.v) == 0 {
+		return choice{} // which is a mistake that is known
+	}
+	before := len(r.errors)
+	var c choice
+	for _, m := range r.pick(hosts.v) {
+		c.hosts = append(c.hosts, m.host)
+	}
+	c.sure = len(c.hosts) > 0 && len(r.errors) == before
+	return c
+}
+
 // find returns the services on hosts that patterns match; without patterns the
 // hosts' own checks.
-func (r *resolver) find(hosts opt[[]selector], patterns opt[[]reference]) []*alf.Service {
-	if len(hosts.v) == 0 {
-		return nil // which is a mistake that is known
-	}
+func (r *resolver) find(on choice, patterns opt[[]reference]) []*alf.Service {
 	var found []*alf.Service
-	before, met := len(r.errors), make([]bool, len(patterns.v))
-	picked := r.pick(hosts.v)
-	known := len(r.errors) == before
-	for _, m := range picked {
-		for _, s := range r.on[m.host.name] {
+	met := make([]bool, len(patterns.v))
+	for _, h := range on.hosts {
+		for _, s := range r.on[h.name] {
 			if !patterns.set && s.Key.IsHost() || !s.Key.IsHost() && matches(patterns.v, s.Key.Service, met) {
 				found = append(found, s)
 			}
 		}
 	}
 	for i, p := range patterns.v {
-		r.missService(p, met[i] || !known)
+		r.missService(p, met[i] || !on.sure)
 	}
 	return found
 }

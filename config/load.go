@@ -43,6 +43,7 @@ func sections() []section {
 		{"host", true, newHost},
 		{"check", true, newCheck},
 		{"dependency", true, newDependency},
+		{"downtime", true, newDowntime},
 	}
 }
 

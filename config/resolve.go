@@ -46,6 +46,7 @@ func (l *loader) resolve(file string) *Config {
 	r.makePeriods()
 	r.indexServices()
 	r.joinDependencies()
+	r.joinDowntimes()
 	r.warnLogins()
 	r.warnNoHosts(file)
 	return r.config(file)

@@ -169,7 +169,7 @@ func (p printer) ownCheck(s *alf.Service) {
 	if s.Builtin != alf.CheckNone {
 		p.schedule(s)
 		p.restless(s)
-		p.masters(s)
+		p.bonds(s)
 	}
 }
 
@@ -220,7 +220,7 @@ func (p printer) service(s *alf.Service) {
 		p.set("is_volatile", true)
 	}
 	p.restless(s)
-	p.masters(s)
+	p.bonds(s)
 	p.judging(s)
 	if len(s.Env) > 0 {
 		p.table("service", s.Key.String(), "env")
@@ -384,14 +384,17 @@ func (p printer) restless(s *alf.Service) {
 	}
 }
 
-// masters prints what a service depends on.
-func (p printer) masters(s *alf.Service) {
+// bonds prints what a service depends on, and its recurring downtimes.
+func (p printer) bonds(s *alf.Service) {
 	var keys []string
 	for _, d := range s.Dependencies {
 		keys = append(keys, d.Master.String())
 	}
 	if len(keys) > 0 {
 		p.list("depends_on", keys)
+	}
+	if len(s.Recurring) > 0 {
+		p.list("downtimes", s.Recurring)
 	}
 }
 

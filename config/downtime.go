@@ -1,0 +1,146 @@
+package config
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"alf"
+	"alf/calendar"
+)
+
+// downtime is what [downtime.NAME] says.
+type downtime struct {
+	name        string
+	at          alf.Position
+	hosts       opt[[]selector]
+	children    opt[bool] // the hosts behind them, too
+	services    opt[[]reference]
+	allServices opt[bool]
+	schedule    opt[[]reference] // cron expressions
+	zone        opt[*time.Location]
+	duration    opt[time.Duration]
+	flexible    opt[time.Duration]
+	comment     opt[string]
+
+	broken bool // with a mistake in it
+	made   *alf.Recurring
+}
+
+func newDowntime(_ *loader, name string, at alf.Position) thing {
+	return &downtime{name: name, at: at}
+}
+
+func (d *downtime) keys(*loader) keys {
+	return keys{
+		"hosts":        set(&d.hosts, readSelectors),
+		"children":     set(&d.children, boolean),
+		"services":     set(&d.services, readPatterns),
+		"all_services": set(&d.allServices, boolean),
+		"schedule":     set(&d.schedule, readSchedule),
+		"timezone":     set(&d.zone, zone),
+		"duration":     set(&d.duration, duration(time.Second, maxInterval)),
+		"flexible":     set(&d.flexible, duration(time.Second, maxInterval)),
+		"comment":      set(&d.comment, word),
+	}
+}
+
+func readSchedule(v value) ([]reference, error) {
+	all, err := oneOrMore(readReference)(v)
+	if err == nil && len(all) == 0 {
+		err = errEmpty
+	}
+	return all, err
+}
+
+func (d *downtime) loaded(l *loader, ok bool) {
+	before := len(l.errors)
+	if ok {
+		d.complain(l)
+	}
+	d.made = &alf.Recurring{
+		Name: d.name, Schedule: d.crons(l), Duration: d.duration.v, Flexible: d.flexible.v, Text: d.comment.v,
+	}
+	d.broken = !ok || len(l.errors) > before
+	l.downtimes = append(l.downtimes, d)
+}
+
+// complain adds the mistakes that lie between keys.
+func (d *downtime) complain(l *loader) {
+	for key, set := range map[string]bool{"hosts": d.hosts.set, "schedule": d.schedule.set, "duration": d.duration.set} {
+		if !set {
+			l.add(d.at, "downtime %q: no %s", d.name, key)
+		}
+	}
+	if d.services.set && d.allServices.v {
+		l.add(d.allServices.at, "downtime %q has both services and all_services", d.name)
+	}
+}
+
+// crons returns when the downtime starts.
+func (d *downtime) crons(l *loader) calendar.Schedule {
+	var all calendar.Schedule
+	for _, text := range d.schedule.v {
+		c, err := calendar.Parse(text.name, d.zone.or(some(time.Local)).v, time.LoadLocation)
+		if err != nil {
+			l.add(text.at, "schedule: %v", err)
+			continue
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// joinDowntimes gives every host and service the recurring downtimes that it has.
+func (r *resolver) joinDowntimes() {
+	slices.SortFunc(r.downtimes, func(a, b *downtime) int { return cmp.Compare(a.name, b.name) })
+	r.calendar.Recurring = make(map[string]*alf.Recurring)
+	for _, d := range r.downtimes {
+		hosts := r.choose(d.hosts)
+		if d.broken {
+			continue
+		}
+		if d.children.v {
+			hosts.hosts = r.withChildren(hosts.hosts)
+		}
+		r.calendar.Recurring[d.name] = d.made
+		for _, s := range r.covered(d, hosts) {
+			s.Recurring = append(s.Recurring, d.name)
+		}
+	}
+}
+
+// covered returns who on hosts has the downtime.
+func (r *resolver) covered(d *downtime, hosts choice) []*alf.Service {
+	if !d.allServices.v {
+		return r.find(hosts, d.services)
+	}
+	var all []*alf.Service
+	for _, h := range hosts.hosts {
+		all = append(all, r.on[h.name]...)
+	}
+	return all
+}
+
+// withChildren adds the hosts that are behind those, however many stand between.
+func (r *resolver) withChildren(hosts []*host) []*host {
+	children := make(map[alf.HostName][]*host)
+	for _, h := range r.hosts {
+		for _, p := range h.made.Parents {
+			children[p] = append(children[p], h)
+		}
+	}
+	seen := make(map[*host]bool)
+	for _, h := range hosts {
+		seen[h] = true
+	}
+	for i := 0; i < len(hosts); i++ {
+		for _, c := range children[hosts[i].name] {
+			if !seen[c] {
+				seen[c] = true
+				hosts = append(hosts, c)
+			}
+		}
+	}
+	return hosts
+}
