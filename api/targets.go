@@ -140,6 +140,10 @@ func nobody(o wire.Order) string {
 		return "nothing was ordered under the id " + quote(o.ID) + ", or it is over"
 	case wire.OrderAcknowledge:
 		return "there is no problem to acknowledge among what is selected"
+	case wire.OrderUnacknowledge:
+		return "nothing that is acknowledged is selected"
+	case wire.OrderRecheck:
+		return "nothing that can be run is selected"
 	}
 	return "nothing is selected"
 }
