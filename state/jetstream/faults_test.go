@@ -22,12 +22,22 @@ import (
 	"alf/state/jetstream"
 )
 
+// noFileSystem ends a test that needs a file system of its own: a failure where
+// everything has to be there.
+func noFileSystem(t *testing.T, err error) {
+	t.Helper()
+	if os.Getenv("CI") == "true" && os.Getuid() == 0 {
+		t.Fatal("needs a file system of its own: ", err)
+	}
+	t.Skip("needs a file system of its own: ", err)
+}
+
 // smallDisk mounts a file system of that many megabytes, if this process may.
 func smallDisk(t *testing.T, megabytes int, flags uintptr) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", flags, fmt.Sprintf("size=%dm", megabytes)); err != nil {
-		t.Skip("needs a file system of its own: ", err)
+		noFileSystem(t, err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {

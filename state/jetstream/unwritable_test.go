@@ -110,7 +110,7 @@ func failingDisk(t *testing.T) (dir string, fail, mend func()) {
 	}
 	mount := []string{"mount", "-o", "loop,errors=remount-ro", image, dir}
 	if err := errors.Join(run("truncate", "-s", "64M", image), run("mkfs.ext4", "-q", image), run(mount...)); err != nil {
-		t.Skip("needs a file system of its own: ", err)
+		noFileSystem(t, err)
 	}
 	unmount := func() error { return syscall.Unmount(dir, syscall.MNT_DETACH) }
 	t.Cleanup(func() { must(unmount()) })
