@@ -157,7 +157,7 @@ func (l *loader) readLoops(dst *[]loop) reader {
 	return func(m *mistakes, key string, v value) {
 		t, ok := v.any.(*table)
 		if !ok {
-			m.take(key, v.at, v.want(`a table such as { mount = "mounts" }`))
+			m.take(key, v.at, v.want(`a table such as { mount = "mounts" }`, func() *shape { return mapping(either(list(scalars()), texts(""))) }))
 			return
 		}
 		for _, name := range t.keys {
@@ -181,7 +181,7 @@ func (l *loader) readLoop(name string, v value) (loop, error) {
 		return x, err
 	}
 	if x.list, err = word(v); err != nil {
-		err = v.want("a list, or the name of a variable that is one")
+		err = v.want("a list, or the name of a variable that is one", func() *shape { return either(list(scalars()), texts("")) })
 	}
 	return x, err
 }

@@ -31,7 +31,7 @@ func readCommand(v value) (command, error) {
 	}
 	s, err := text(v)
 	if err != nil {
-		return command{}, v.want("a list of arguments or a line for the shell")
+		return command{}, v.want("a list of arguments or a line for the shell", func() *shape { return either(texts(""), list(scalars())) })
 	}
 	if strings.TrimSpace(s) == "" {
 		return command{}, errEmpty

@@ -68,7 +68,13 @@ func logLevel(v value) (slog.Level, error) {
 func logLevels(v value) (map[string]slog.Level, error) {
 	t, ok := v.any.(*table)
 	if !ok {
-		return nil, v.want("a table")
+		return nil, v.want("a table", func() *shape {
+			rooms := &shape{Type: "object", Properties: make(map[string]*shape), Others: false}
+			for _, room := range Rooms() {
+				rooms.Properties[room] = shapeOf(logLevel)
+			}
+			return rooms
+		})
 	}
 	levels, rooms := make(map[string]slog.Level), Rooms()
 	var errs []error

@@ -86,7 +86,7 @@ func percent(v value) (float64, error) {
 	case float64:
 		p = n
 	default:
-		return 0, v.want("a number")
+		return 0, v.want("a number", func() *shape { return between("number", 0, 100) })
 	}
 	if !(p >= 0 && p <= 100) {
 		return 0, fmt.Errorf("%v is not between 0 and 100 percent", v.any)

@@ -62,7 +62,7 @@ func sub(k keys) reader {
 	return func(m *mistakes, key string, v value) {
 		t, ok := v.any.(*table)
 		if !ok {
-			m.take(key, v.at, v.want("a table"))
+			m.take(key, v.at, v.want("a table", k.shape))
 			return
 		}
 		m.fill(t, key+".", k)
@@ -125,13 +125,20 @@ func (m *mistakes) take(key string, at alf.Position, err error) {
 	}
 }
 
-// want is the error of a value of the wrong type.
-func (v value) want(what string) error { return fmt.Errorf("want %s, got %s", what, v.kind()) }
+// want is the error of a value of the wrong type. looks says what one of the
+// right type looks like: whoever asks for that passes a *shape as the value.
+func (v value) want(what string, looks func() *shape) error {
+	if s, ok := v.any.(*shape); ok {
+		*s = *looks()
+		return errAsked
+	}
+	return fmt.Errorf("want %s, got %s", what, v.kind())
+}
 
 func text(v value) (string, error) {
 	s, ok := v.any.(string)
 	if !ok {
-		return "", v.want("a string")
+		return "", v.want("a string", func() *shape { return texts("") })
 	}
 	if strings.Contains(s, "\x00") {
 		return "", errors.New("contains a NUL byte")
@@ -156,7 +163,7 @@ func word(v value) (string, error) {
 func boolean(v value) (bool, error) {
 	b, ok := v.any.(bool)
 	if !ok {
-		return false, v.want("true or false")
+		return false, v.want("true or false", func() *shape { return &shape{Type: "boolean"} })
 	}
 	return b, nil
 }
@@ -166,7 +173,7 @@ func number(least, most int) func(value) (int, error) {
 		n, ok := v.any.(int64)
 		switch {
 		case !ok:
-			return 0, v.want("an integer")
+			return 0, v.want("an integer", func() *shape { return between("integer", float64(least), float64(most)) })
 		case n < int64(least) || n > int64(most):
 			return 0, fmt.Errorf("%d is not between %d and %d", n, least, most)
 		}
@@ -177,8 +184,12 @@ func number(least, most int) func(value) (int, error) {
 // oneOf reads one of a few words.
 func oneOf(words ...string) func(value) (string, error) {
 	return func(v value) (string, error) {
-		s, err := text(v)
-		if err == nil && !slices.Contains(words, s) {
+		s, ok := v.any.(string)
+		if !ok {
+			return "", v.want("a string", func() *shape { return &shape{Type: "string", Enum: words} })
+		}
+		var err error
+		if !slices.Contains(words, s) {
 			err = fmt.Errorf("%q is none of %s%s", s, quoted(words), didYouMean(s, words))
 		}
 		return s, err
@@ -198,7 +209,7 @@ func listOf[T any](read func(value) (T, error)) func(value) ([]T, error) {
 	return func(v value) ([]T, error) {
 		elems, ok := v.any.([]value)
 		if !ok {
-			return nil, v.want("a list")
+			return nil, v.want("a list", func() *shape { return list(shapeOf(read)) })
 		}
 		out := make([]T, len(elems))
 		var errs []error
@@ -218,6 +229,10 @@ func oneOrMore[T any](read func(value) (T, error)) func(value) ([]T, error) {
 			return listOf(read)(v)
 		}
 		one, err := read(v)
+		if s, ok := v.any.(*shape); ok {
+			single := *s
+			*s = *either(&single, list(&single))
+		}
 		return []T{one}, err
 	}
 }
@@ -227,7 +242,7 @@ func duration(least, most time.Duration) func(value) (time.Duration, error) {
 	return func(v value) (time.Duration, error) {
 		s, ok := v.any.(string)
 		if !ok {
-			return 0, v.want(`a duration with a unit, such as "30s"`)
+			return 0, v.want(`a duration with a unit, such as "30s"`, func() *shape { return texts(durationPattern) })
 		}
 		d, err := parseDuration(s)
 		switch {
@@ -250,6 +265,13 @@ var units = map[string]time.Duration{
 }
 
 const digits = "0123456789"
+
+// What durations and sizes look like, for editors. Whether they are right, only
+// reading them will tell.
+const (
+	durationPattern = `^([0-9]*\.?[0-9]+(ms|s|m|h|d|w))+$`
+	sizePattern     = `^[0-9]+ *(B|KB|MB|GB|KiB|MiB|GiB)?$`
+)
 
 func parseDuration(s string) (time.Duration, error) {
 	bad := fmt.Errorf(`%q is no duration such as "30s", "5m" or "1h30m"`, s)
@@ -304,7 +326,12 @@ func size(least, most int) func(value) (int, error) {
 	return func(v value) (int, error) {
 		s, ok := v.any.(string)
 		if !ok {
-			return number(least, most)(v)
+			n, err := number(least, most)(v)
+			if s, ok := v.any.(*shape); ok {
+				plain := *s
+				*s = *either(&plain, texts(sizePattern))
+			}
+			return n, err
 		}
 		digits := s[:len(s)-len(strings.TrimLeft(s, digits))]
 		n, err := strconv.Atoi(digits)

@@ -32,6 +32,13 @@ func (s *secretSource) keys(l *loader) keys {
 	}
 }
 
+// inlineKeys are those of a table in place of a text.
+func (s *secretSource) inlineKeys(l *loader) keys {
+	k := s.keys(l)
+	k["secret"] = set(&s.same, text)
+	return k
+}
+
 func (s *secretSource) loaded(l *loader, ok bool) {
 	l.secrets[s.name] = alf.Redacted // known, whatever is wrong with it
 	if !ok {
@@ -54,7 +61,7 @@ func (l *loader) secret(v value) (alf.Secret, error) {
 	case *table:
 		return l.secretIn(x)
 	}
-	return "", v.want(`the name of a [secret.NAME] or a table such as { file = "..." }`)
+	return "", v.want(`the name of a [secret.NAME] or a table such as { file = "..." }`, secrets)
 }
 
 // named returns a [secret.NAME]. Its error does not print the name, which may
@@ -75,9 +82,7 @@ func (l *loader) named(name string) (alf.Secret, error) {
 func (l *loader) secretIn(t *table) (alf.Secret, error) {
 	s := &secretSource{}
 	var m mistakes
-	k := s.keys(l)
-	k["secret"] = set(&s.same, text)
-	if !m.fill(t, "", k) {
+	if !m.fill(t, "", s.inlineKeys(l)) {
 		var errs []error
 		for _, e := range m.errors {
 			errs = append(errs, &placed{alf.Position{File: e.File, Line: e.Line}, errors.New(e.Text)})

@@ -18,7 +18,7 @@ func readThresholds(dst *[]alf.Threshold) reader {
 	return func(m *mistakes, key string, v value) {
 		t, ok := v.any.(*table)
 		if !ok {
-			m.take(key, v.at, v.want(`a table such as { time = { warn = "0.5", crit = "1" } }`))
+			m.take(key, v.at, v.want(`a table such as { time = { warn = "0.5", crit = "1" } }`, func() *shape { return mapping(thresholdKeys(new(alf.Threshold)).shape()) }))
 			return
 		}
 		for _, label := range t.keys {
@@ -27,11 +27,7 @@ func readThresholds(dst *[]alf.Threshold) reader {
 			if label == "" {
 				m.take(key, at.at, errors.New("a label is empty"))
 			}
-			sub(keys{
-				"warn": to(&x.Warn, readRange),
-				"crit": to(&x.Crit, readRange),
-				"unit": to(&x.Unit, readUnit),
-			})(m, key+"."+label, at)
+			sub(thresholdKeys(&x))(m, key+"."+label, at)
 			if len(m.errors) == before && !x.Warn.Set && !x.Crit.Set {
 				m.take(key+"."+label, at.at, fmt.Errorf("neither warn nor crit"))
 			}
@@ -40,6 +36,14 @@ func readThresholds(dst *[]alf.Threshold) reader {
 		slices.SortStableFunc(*dst, func(a, b alf.Threshold) int {
 			return cmp.Compare(pattern(a.Label), pattern(b.Label))
 		})
+	}
+}
+
+func thresholdKeys(x *alf.Threshold) keys {
+	return keys{
+		"warn": to(&x.Warn, readRange),
+		"crit": to(&x.Crit, readRange),
+		"unit": to(&x.Unit, readUnit),
 	}
 }
 
@@ -61,7 +65,7 @@ func readRange(v value) (perfdata.Range, error) {
 	case string:
 		s = x
 	default:
-		return perfdata.Range{}, v.want(`a range such as "10:20"`)
+		return perfdata.Range{}, v.want(`a range such as "10:20"`, func() *shape { return either(texts(""), &shape{Type: "number"}) })
 	}
 	return perfdata.ParseRange(s)
 }

@@ -27,7 +27,7 @@ func (l *loader) readVars(dst *vars) reader {
 	return func(m *mistakes, key string, v value) {
 		t, ok := v.any.(*table)
 		if !ok {
-			m.take(key, v.at, v.want("a table"))
+			m.take(key, v.at, v.want("a table", func() *shape { return mapping(either(scalars(), list(scalars()), secretTable())) }))
 			return
 		}
 		if *dst == nil {
@@ -117,7 +117,7 @@ func scalar(v value) (string, error) {
 	case string:
 		return text(v)
 	}
-	return "", v.want("a text, a number or a list of them")
+	return "", v.want("a text, a number or a list of them", scalars)
 }
 
 // envVar is a variable of a check's environment.
@@ -131,7 +131,7 @@ func (l *loader) readEnv(dst *[]envVar) reader {
 	return func(m *mistakes, key string, v value) {
 		t, ok := v.any.(*table)
 		if !ok {
-			m.take(key, v.at, v.want("a table"))
+			m.take(key, v.at, v.want("a table", func() *shape { return mapping(either(scalars(), secretTable())) }))
 			return
 		}
 		for _, name := range t.keys {

@@ -7,15 +7,16 @@ import (
 
 	"alf"
 	"alf/config"
+	"alf/docs"
 	"alf/internal/sanitize"
 )
 
 func newConfig(o *options) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "config", Short: "Check or show the configuration", Args: cobra.NoArgs,
+		Use: "config", Short: "Check or show the configuration, or what may stand in it", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConfigCheck(o), newConfigShow(o))
+	cmd.AddCommand(newConfigCheck(o), newConfigShow(o), newConfigSchema())
 	return cmd
 }
 
@@ -57,6 +58,24 @@ that of a host, or that of a service. Secrets are shown as <secret>.`,
 			}
 			args = append(args, "", "")
 			return c.Show(cmd.OutOrStdout(), alf.HostName(args[0]), alf.ServiceName(args[1]))
+		},
+	}
+}
+
+func newConfigSchema() *cobra.Command {
+	return &cobra.Command{
+		Use: "schema", Short: "Print a JSON Schema of the configuration, for editors", Args: cobra.NoArgs,
+		Long: `Print a JSON Schema (draft 7) of all that may stand in alf.toml and conf.d, with what
+each key means. Editors that know TOML complete and check with it, for example
+those that use taplo: save it as alf.schema.json beside alf.toml, and begin the
+files with the line
+
+    #:schema ./alf.schema.json
+
+What lies between keys, and whether hosts, files and macros are there, is said by
+alf config check alone.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return config.Schema(cmd.OutOrStdout(), docs.Configure)
 		},
 	}
 }

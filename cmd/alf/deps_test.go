@@ -40,6 +40,7 @@ var imports = map[string][]string{
 	"alf/api":                       {"alf", "alf/perfdata", "alf/state", "alf/state/view", "alf/api/wire", "alf/internal/sanitize"},            // reads; writes through functions it is given
 	"alf/web":                       {"alf", "alf/perfdata", "alf/state", "alf/state/view", "alf/api", "alf/api/wire", "alf/internal/sanitize"}, // shares the API's queries
 	"alf/client":                    {"alf", "alf/perfdata", "alf/api/wire", "alf/internal/sanitize"},                                           // speaks HTTP only
+	"alf/docs":                      {},                                                                                                         // files
 	"alf/conf.d":                    {},                                                                                                         // files
 	"alf/internal/sanitize":         {},                                                                                                         // pure
 	"alf/internal/sanitize/hostile": {},                                                                                                         // texts for tests
