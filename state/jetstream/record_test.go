@@ -25,6 +25,10 @@ func TestMain(m *testing.M) {
 		victim(dir)
 		return
 	}
+	if file := os.Getenv(natsConfig); file != "" {
+		serveNATS(file)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 
