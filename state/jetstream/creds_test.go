@@ -1,11 +1,13 @@
 package jetstream_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
@@ -134,7 +136,9 @@ func TestMayNotPublish(t *testing.T) {
 	var said safe
 	r, stop := open(t, jetstream.Options{URL: o.nats().url, Credentials: o.creds(account, only("$JS.API.>")), Log: logTo(&said)})
 	defer stop()
-	err := r.Append(t.Context(), []*alf.Event{result(web, 1)})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	err := r.Append(ctx, []*alf.Event{result(web, 1)})
 	if err == nil || !strings.Contains(err.Error(), `Permissions Violation for Publish to "alf.feed"`) {
 		t.Errorf("Append = %v, want an error that says what the user may not do", err)
 	}
@@ -177,6 +181,7 @@ func TestNoSecrets(t *testing.T) {
 // TestRefusedForAWhile has a server that comes back and does not know Alf, and
 // then does again.
 func TestRefusedForAWhile(t *testing.T) {
+	t.Parallel()
 	dir, port := t.TempDir(), freePorts(t, 1)[0]
 	start := func(password string) *natsServer {
 		s := startNATS(t, dir, fmt.Sprintf("listen: 127.0.0.1:%d\nauthorization { user: alf, password: %s }", port, password))
