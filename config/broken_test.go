@@ -479,6 +479,28 @@ alf.toml:8: sync: "never" is none of "1s", "always"`},
 url  = "nats://me:secret@nats1:4222"
 sync = "always"
 `, `alf.toml:3: url: holds a user or password; use credentials`},
+	{"journal with a secret and no address", `
+[journal]
+url  = "http://me:secret@nats1:4222"
+`, `alf.toml:3: url: holds a user or password; use credentials`},
+	{"journal in a cluster", `
+[journal]
+url  = "nats://nats1:4222,nats2:4222"
+cert = "alf.pem"
+`, `alf.toml:3: url: "nats2:4222" is no address such as "nats://nats1:4222"`},
+	{"journal with a port that is none", `
+[journal]
+url = "nats://nats1:4222,tls://nats2:x"
+`, `alf.toml:3: url: parse "tls://nats2:x": invalid port ":x" after host`},
+	{"journal with half a certificate", `
+[journal]
+url  = "tls://nats1:4222"
+cert = "alf.pem"
+`, `alf.toml:2: [journal] cert and key belong together`},
+	{"journal with a certificate for nobody", `
+[journal]
+cert = "alf.pem"
+`, `alf.toml:2: [journal] has settings for an external server, but no url`},
 	{"journal nowhere", `
 [journal]
 replicas = 3

@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -12,6 +14,7 @@ type Journal struct {
 	URL          string        // of a NATS server or cluster; "": embedded, below Daemon.DataDir
 	Credentials  string        // file with the user's credentials there
 	CA           string        // file with the certificate authority there
+	Cert, Key    string        // files with a certificate of Alf's own, for a server that asks for it
 	Replicas     int           // of each stream there
 	History      int           // results that are kept of each service
 	Retention    time.Duration // of results; 0: no bound but History and MaxBytes
@@ -34,6 +37,8 @@ func (j *Journal) keys(l *loader) keys {
 		"url":           to(&j.URL, readNATS),
 		"credentials":   to(&j.Credentials, l.secretPath),
 		"ca":            to(&j.CA, l.path),
+		"cert":          to(&j.Cert, l.path),
+		"key":           to(&j.Key, l.secretPath),
 		"replicas":      to(&j.Replicas, number(1, 5)),
 		"history":       to(&j.History, number(1, 10_000)),
 		"retention":     to(&j.Retention, duration(time.Hour, 10*365*day)),
@@ -50,8 +55,10 @@ func (j *Journal) loaded(l *loader, ok bool) {
 	switch {
 	case !ok:
 	case l.partial: // the other key may be where nobody could read it
-	case j.URL == "" && (j.Credentials != "" || j.CA != "" || j.Replicas != 1):
+	case j.URL == "" && (j.Credentials != "" || j.CA != "" || j.Cert != "" || j.Key != "" || j.Replicas != 1):
 		l.add(at, "[journal] has settings for an external server, but no url")
+	case (j.Cert == "") != (j.Key == ""):
+		l.add(at, "[journal] cert and key belong together")
 	case j.URL != "" && j.SyncAlways:
 		l.add(at, `[journal] sync = "always" is for the embedded server; an external one has sync_interval for that`)
 	}
@@ -62,20 +69,28 @@ func readSync(v value) (bool, error) {
 	return s == syncAlways, err
 }
 
+// schemes are those of addresses of NATS servers.
+var schemes = []string{"nats://", "tls://", "ws://", "wss://"}
+
+// readNATS reads the addresses of one or more servers of a cluster, with commas
+// between them.
 func readNATS(v value) (string, error) {
 	s, err := word(v)
 	if err != nil {
 		return "", err
 	}
-	for _, scheme := range []string{"nats://", "tls://", "ws://", "wss://"} {
-		if strings.HasPrefix(s, scheme) {
-			if strings.Contains(s, "@") {
-				return "", errors.New("holds a user or password; use credentials")
-			}
-			return s, nil
+	if strings.Contains(s, "@") {
+		return "", errors.New("holds a user or password; use credentials")
+	}
+	for server := range strings.SplitSeq(s, ",") {
+		if !slices.ContainsFunc(schemes, func(scheme string) bool { return strings.HasPrefix(server, scheme) }) {
+			return "", fmt.Errorf("%q is no address such as \"nats://nats1:4222\"", server)
+		}
+		if _, err := url.Parse(server); err != nil {
+			return "", err
 		}
 	}
-	return "", fmt.Errorf("%q is no address such as \"nats://nats1:4222\"", s)
+	return s, nil
 }
 
 // secretPath reads the path of a file that others must not read.

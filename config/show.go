@@ -82,6 +82,8 @@ func (p printer) journal(j Journal) {
 	p.optional("url", j.URL)
 	p.optional("credentials", j.Credentials)
 	p.optional("ca", j.CA)
+	p.optional("cert", j.Cert)
+	p.optional("key", j.Key)
 	if j.URL != "" {
 		p.set("replicas", j.Replicas)
 	}

@@ -873,6 +873,10 @@ func TestPermissions(t *testing.T) {
 [ssh]
 identity_files = ["a.key"]
 password       = { file = "b.secret" }
+[journal]
+url  = "tls://nats1:4222"
+cert = "c.pem"
+key  = "c.key"
 [host.h]
 [check.c]
 hosts  = ["h"]
@@ -881,6 +885,7 @@ script = "./check_own"
 -- a.key --
 -- b.secret --
 x
+-- c.key --
 -- check_own --
 `
 	f := func(name string, mode os.FileMode, want string) {
@@ -899,7 +904,8 @@ x
 	f("a.key", 0o400, "")
 	f("a.key", 0o640, "alf.toml:3: identity_files: read a.key: others can read it (mode 0640): chmod go=")
 	f("b.secret", 0o604, "alf.toml:4: password: read b.secret: others can read it (mode 0604): chmod go=")
-	f("check_own", 0o775, "alf.toml:8: script: read check_own: others can write it (mode 0775): chmod go-w")
+	f("c.key", 0o640, "alf.toml:8: key: read c.key: others can read it (mode 0640): chmod go=")
+	f("check_own", 0o775, "alf.toml:12: script: read check_own: others can write it (mode 0775): chmod go-w")
 }
 
 func TestOwner(t *testing.T) {

@@ -74,7 +74,7 @@ func openJournal(ctx context.Context, c *config.Config, log *slog.Logger) (*jets
 func journalOptions(c *config.Config, log *slog.Logger) jetstream.Options {
 	j := c.Journal
 	return jetstream.Options{
-		Dir: filepath.Join(c.Daemon.DataDir, "journal"), URL: j.URL, Credentials: j.Credentials, CA: j.CA, Replicas: j.Replicas,
+		Dir: filepath.Join(c.Daemon.DataDir, "journal"), URL: j.URL, Credentials: j.Credentials, CA: j.CA, Cert: j.Cert, Key: j.Key, Replicas: j.Replicas,
 		History: j.History, MaxAge: j.Retention, MaxBytes: int64(j.MaxBytes),
 		LogAge: j.LogRetention, LogBytes: int64(j.LogMaxBytes), SyncAlways: j.SyncAlways,
 		Version: version(), Log: log,

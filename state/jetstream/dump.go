@@ -116,7 +116,16 @@ func (r *Record) page(ctx context.Context, stream, subject string, seq uint64) (
 	var page []*nats.Msg
 	request := directGet{NextBySubject: subject, Seq: seq, Batch: pageMessages, MaxBytes: pageBytes}
 	err := r.direct(ctx, stream, request, func(msg *nats.Msg) error { page = append(page, msg); return nil })
-	return page, err
+	if err != nil || len(page) > 0 {
+		return page, err
+	}
+	msg, err := r.more(ctx, stream, subject, seq)
+	if msg == nil || err != nil {
+		return nil, err
+	}
+	header := nats.Header{jetstream.SequenceHeader: {strconv.FormatUint(msg.Sequence, 10)}}
+	header.Set(movedHeader, msg.Header.Get(movedHeader))
+	return []*nats.Msg{{Subject: msg.Subject, Header: header, Data: msg.Data}}, nil
 }
 
 // feed hands on the feed up to where it ends when this begins. It names what is

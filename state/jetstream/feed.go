@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"alf"
@@ -35,12 +36,33 @@ func (r *Record) next(ctx context.Context, c *cursor) (events []*alf.Event, drop
 		return events, 0, grown, nil
 	}
 	if events, err = r.load(ctx, c); err != nil {
-		return nil, 0, nil, fmt.Errorf("read the feed: %w", err)
+		return nil, 0, nil, fmt.Errorf("%w: %w", errReadFeed, err)
 	}
 	if len(events) == 0 {
 		return nil, uint64(last - c.done), grown, nil
 	}
 	return events, uint64(events[0].ID - c.done - 1), grown, nil
+}
+
+// errReadFeed is what next was doing when it failed.
+var errReadFeed = errors.New("read the feed")
+
+// passes reports whether err is one of reading the feed elsewhere that is over as
+// soon as the servers there have found each other again.
+func (r *Record) passes(err error) bool {
+	if r.server != nil || !errors.Is(err, errReadFeed) {
+		return false
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return api.Code == 503
+	}
+	for _, e := range []error{context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected, nats.ErrConnectionReconnecting} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // inMemory returns the batch that holds id, if it is a recent one.
@@ -140,12 +162,22 @@ func (r *Record) Follow(ctx context.Context, after alf.ID, h state.Handler) erro
 // is one or the other.
 type taker func(ctx context.Context, events []*alf.Event, dropped uint64) error
 
-// read hands all events after c to take, until ctx ends or take fails.
+// read hands all events after c to take, until ctx ends or take fails. It waits
+// for servers elsewhere that do not answer.
 func (r *Record) read(ctx context.Context, c *cursor, take taker) error {
 	for {
 		grown, err := r.step(ctx, c, take)
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if r.passes(err) {
+			r.warn(err)
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(250 * time.Millisecond):
+			}
+			continue
 		}
 		if err != nil {
 			return err

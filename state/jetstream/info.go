@@ -44,7 +44,7 @@ type StreamInfo struct {
 func (r *Record) Info(ctx context.Context) (Info, error) {
 	out := Info{Where: r.o.Dir, Server: r.conn.ConnectedServerVersion()}
 	if r.o.URL != "" {
-		out.Where = r.o.URL
+		out.Where = r.o.address()
 	}
 	var err error
 	if out.Streams, err = r.Streams(ctx); err != nil {

@@ -111,20 +111,32 @@ func (r *Record) unlogged(wanted func(alf.Key) bool) []*alf.Event {
 func (r *Record) readLog(ctx context.Context, subject string, seq uint64, f func(*alf.Event) bool) error {
 	for more := true; more; {
 		n := 0
-		request := directGet{NextBySubject: subject, Seq: seq, Batch: logBatch}
-		err := r.direct(ctx, logStream, request, func(msg *nats.Msg) (err error) {
+		take := func(at uint64, subject string, data []byte) {
 			n++
-			if seq, err = strconv.ParseUint(msg.Header.Get(jetstream.SequenceHeader), 10, 64); err != nil {
-				return err
-			}
-			seq++
-			if e := r.entry(msg.Header.Get(jetstream.SubjectHeader), msg.Data); e != nil && more {
+			seq = at + 1
+			if e := r.entry(subject, data); e != nil && more {
 				more = f(e)
 			}
-			return nil
+		}
+		request := directGet{NextBySubject: subject, Seq: seq, Batch: logBatch}
+		err := r.direct(ctx, logStream, request, func(msg *nats.Msg) error {
+			at, err := strconv.ParseUint(msg.Header.Get(jetstream.SequenceHeader), 10, 64)
+			if err == nil {
+				take(at, msg.Header.Get(jetstream.SubjectHeader), msg.Data)
+			}
+			return err
 		})
 		if err != nil {
 			return err
+		}
+		if n == 0 {
+			msg, err := r.more(ctx, logStream, subject, seq)
+			if err != nil {
+				return err
+			}
+			if msg != nil {
+				take(msg.Sequence, msg.Subject, msg.Data)
+			}
 		}
 		more = more && n > 0
 	}

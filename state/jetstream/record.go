@@ -40,6 +40,7 @@ type Options struct {
 	URL         string // of a NATS server or cluster, instead of Dir
 	Credentials string // file with the user's credentials there
 	CA          string // file with the certificate authority there
+	Cert, Key   string // files with a certificate of Alf's own, for a server that asks for it
 	Replicas    int    // of each stream there; default 1
 
 	History  int           // results that are kept of each key; default 20
@@ -92,6 +93,7 @@ type Record struct {
 	log    *slog.Logger
 	server *embedded // nil: elsewhere
 	conn   *nats.Conn
+	deny   context.CancelCauseFunc // ends open when the user may not do something
 	js     jetstream.JetStream
 	feed   jetstream.Stream
 	keep   map[string]jetstream.Stream // by class
@@ -120,6 +122,7 @@ type Record struct {
 	spots   map[alf.Key]spot         // where a key's history is
 	places  map[string]*place
 	grown   chan struct{} // closed at the next Append
+	trouble string        // with the connection, as it was logged last
 }
 
 // batch is a message of the feed.
@@ -202,8 +205,13 @@ type step func(context.Context) error
 // open takes the first steps, which change nothing, and then those. When one
 // fails, all is closed again.
 func (r *Record) open(ctx context.Context, then ...step) error {
+	ctx, r.deny = context.WithCancelCause(ctx)
+	defer r.deny(nil)
 	for _, step := range append([]step{r.readStampFile, r.connect, r.readStamp}, then...) {
 		if err := step(ctx); err != nil {
+			if cause := context.Cause(ctx); errors.Is(cause, nats.ErrPermissionViolation) {
+				err = fmt.Errorf("%s: %w", r.o.where(), cause)
+			}
 			return errors.Join(err, r.Close())
 		}
 	}
@@ -256,7 +264,7 @@ func (r *Record) stream(ctx context.Context, c jetstream.StreamConfig) (jetstrea
 	c.Duplicates = 100 * time.Millisecond // nothing here has a message ID
 	s, err := r.js.CreateOrUpdateStream(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", c.Name, err)
+		return nil, fmt.Errorf("%s: stream %s: %w", r.o.where(), c.Name, err)
 	}
 	return s, nil
 }
@@ -429,11 +437,11 @@ func (r *Record) wait(ctx context.Context, f jetstream.PubAckFuture) (*jetstream
 		if r.server != nil && (errors.Is(err, jetstream.ErrAsyncPublishTimeout) || errors.Is(err, jetstream.ErrNoStreamResponse)) {
 			r.server.report(fmt.Errorf("the embedded NATS server does not answer: %w", err))
 		}
-		return nil, err
+		return nil, r.because(err)
 	case <-broken:
 		return nil, r.server.broken()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, r.because(ctx.Err())
 	}
 }
 

@@ -25,6 +25,10 @@ func TestMain(m *testing.M) {
 		victim(dir)
 		return
 	}
+	if file := os.Getenv(natsConfig); file != "" {
+		serveNATS(file)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -57,13 +61,13 @@ func open(t testing.TB, o jetstream.Options) (r *jetstream.Record, stop func()) 
 	return r, stop
 }
 
-func suite(t *testing.T, o func(t *testing.T) jetstream.Options) {
+func suite(t *testing.T, o func(t *testing.T) jetstream.Options, only ...string) {
 	journaltest.Run(t, func(t *testing.T) journaltest.Record {
 		o := o(t)
 		o.History, o.MaxBytes = journaltest.History, 30_000
 		r, _ := open(t, o)
 		return r
-	})
+	}, only...)
 }
 
 func TestEmbedded(t *testing.T) {

@@ -189,7 +189,7 @@ func (r *Record) newestIDs(ctx context.Context) (map[string]alf.ID, error) {
 		if err != nil {
 			return nil, err
 		}
-		if out[name], err = newestID(ctx, s, info.State); err != nil {
+		if out[name], err = r.newestID(ctx, s, name, info.State); err != nil {
 			return nil, err
 		}
 	}
@@ -198,10 +198,14 @@ func (r *Record) newestIDs(ctx context.Context) (map[string]alf.ID, error) {
 
 // newestID returns the ID of the newest event in s. The messages at the end may
 // be gone, with a key that was removed, or come from another class.
-func newestID(ctx context.Context, s jetstream.Stream, st jetstream.StreamState) (alf.ID, error) {
+func (r *Record) newestID(ctx context.Context, s jetstream.Stream, view string, st jetstream.StreamState) (alf.ID, error) {
 	const tries = 20_000
+	stream := resultsStream + view
+	if view == logView {
+		stream = logStream
+	}
 	for seq := st.LastSeq; seq >= st.FirstSeq && st.Msgs > 0 && st.LastSeq-seq < tries; seq-- {
-		msg, err := s.GetMsg(ctx, seq)
+		msg, err := r.get(ctx, s, stream, directGet{Seq: seq})
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue
 		}
@@ -408,7 +412,7 @@ func (r *Record) purge(ctx context.Context, class string, key alf.Key, before al
 	s := r.keep[class]
 	for _, kind := range []string{resultSubject, tickSubject} {
 		subject := keySubject(kind, class, key)
-		seq, older, err := firstSince(ctx, s, subject, before)
+		seq, older, err := r.firstSince(ctx, class, subject, before)
 		if err != nil {
 			return err
 		}
@@ -428,8 +432,9 @@ func (r *Record) purge(ctx context.Context, class string, key alf.Key, before al
 
 // firstSince returns the sequence number of the first message of a subject that
 // holds id or a newer event, or 0, and whether there are any before it.
-func firstSince(ctx context.Context, s jetstream.Stream, subject string, id alf.ID) (seq uint64, older bool, err error) {
-	msg, err := s.GetLastMsgForSubject(ctx, subject)
+func (r *Record) firstSince(ctx context.Context, class, subject string, id alf.ID) (seq uint64, older bool, err error) {
+	s, name := r.keep[class], resultsStream+class
+	msg, err := r.get(ctx, s, name, directGet{LastBySubject: subject})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return 0, false, nil
 	}
@@ -440,7 +445,7 @@ func firstSince(ctx context.Context, s jetstream.Stream, subject string, id alf.
 		return 0, true, nil // as a rule
 	}
 	for from := uint64(1); ; {
-		msg, err := s.GetMsg(ctx, from, jetstream.WithGetMsgSubject(subject))
+		msg, err := r.get(ctx, s, name, directGet{NextBySubject: subject, Seq: from})
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return 0, older, nil
 		}
@@ -618,11 +623,15 @@ func newestResults(events []*alf.Event, n int) []*alf.Event {
 const historyBytes = 8 << 20
 
 // history reads what one class keeps of a key's results, oldest first: in one
-// request, unless the server ends its answer early.
+// request, unless the server ends its answer early or has replicas.
 func (r *Record) history(ctx context.Context, class string, key alf.Key) ([]*alf.Event, error) {
+	from := r.historyFrom
+	if r.replicated() {
+		from = r.resultFrom
+	}
 	var all []*alf.Event
 	for seq := uint64(1); ; {
-		events, next, err := r.historyFrom(ctx, class, key, seq)
+		events, next, err := from(ctx, class, key, seq)
 		all = append(all, events...)
 		if err != nil || next == 0 {
 			return all, err
@@ -649,6 +658,16 @@ func (r *Record) historyFrom(ctx context.Context, class string, key alf.Key, seq
 		return err
 	})
 	return events, next, err
+}
+
+// resultFrom is historyFrom for one result, which the leader is asked for.
+func (r *Record) resultFrom(ctx context.Context, class string, key alf.Key, seq uint64) (events []*alf.Event, next uint64, err error) {
+	msg, err := r.more(ctx, resultsStream+class, keySubject(resultSubject, class, key), seq)
+	if msg == nil || err != nil {
+		return nil, 0, err
+	}
+	events, err = decodeBatch(msg.Data)
+	return events, msg.Sequence + 1, err
 }
 
 // pendingHeader says how many messages come behind one of a batch.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
@@ -54,9 +55,21 @@ func (s stamp) String() string {
 // where names the record for people.
 func (o Options) where() string {
 	if o.URL != "" {
-		return "the record at " + o.URL
+		return "the record at " + o.address()
 	}
 	return "data directory " + o.Dir
+}
+
+// address returns the URL without a user, password or token.
+func (o Options) address() string {
+	begin, end := strings.Index(o.URL, "://"), strings.LastIndex(o.URL, "@")
+	if end < 0 {
+		return o.URL
+	}
+	if begin < 0 || begin > end {
+		return o.URL[end+1:]
+	}
+	return o.URL[:begin+len("://")] + o.URL[end+1:]
 }
 
 // check reports why a record with the stamp s must not be touched.
@@ -108,7 +121,7 @@ func (r *Record) readStamp(ctx context.Context) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("stream %s: %w", feedStream, err)
+		return fmt.Errorf("%s: stream %s: %w", r.o.where(), feedStream, err)
 	}
 	text := s.CachedInfo().Config.Metadata[stampKey]
 	if text == "" {

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -27,7 +31,9 @@ func (r *Record) connect(ctx context.Context) error {
 		if r.o.SyncAlways {
 			return errors.New(`sync = "always" is for the embedded server; an external one has a setting of its own, sync_interval`)
 		}
-		r.conn, err = r.dial()
+		if r.conn, err = r.dial(); err != nil {
+			return fmt.Errorf("%s: %w", r.o.where(), err)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("connect to NATS: %w", err)
@@ -43,15 +49,59 @@ func (r *Record) connect(ctx context.Context) error {
 }
 
 func (r *Record) asyncError(_ *nats.Conn, _ *nats.Subscription, err error) {
-	r.log.Warn("connection to NATS", "err", err)
+	if errors.Is(err, nats.ErrPermissionViolation) && r.deny != nil {
+		r.deny(err)
+	}
+	r.warn(err)
+}
+
+// warn logs what is wrong with the connection when that changes.
+func (r *Record) warn(err error) {
+	r.mu.Lock()
+	known := r.trouble
+	r.trouble = err.Error()
+	r.mu.Unlock()
+	if known != err.Error() {
+		r.log.Warn("connection to NATS", "err", err)
+	}
+}
+
+func (r *Record) reconnected(*nats.Conn) {
+	r.mu.Lock()
+	r.trouble = ""
+	r.mu.Unlock()
+	r.log.Info("connected to NATS again")
+}
+
+// because adds to err that the user may not do something, if that is so: then the
+// server does not answer, and what waits for it runs out of time.
+func (r *Record) because(err error) error {
+	if why := r.conn.LastError(); errors.Is(why, nats.ErrPermissionViolation) {
+		return fmt.Errorf("%w: %w", err, why)
+	}
+	return err
 }
 
 func (r *Record) dial() (*nats.Conn, error) {
+	for server := range strings.SplitSeq(r.o.URL, ",") {
+		if _, err := url.Parse(strings.TrimSpace(server)); err != nil {
+			return nil, errors.New("url cannot be read") // err holds it with all its secrets
+		}
+	}
+	d := &dialer{Dialer: net.Dialer{Timeout: nats.DefaultTimeout}}
 	options := []nats.Option{
-		nats.Name("alf"), nats.MaxReconnects(-1), nats.ReconnectJitter(time.Second, 2*time.Second),
+		nats.Name("alf"), nats.SetCustomDialer(d), nats.MaxReconnects(-1),
+		nats.ReconnectWait(500 * time.Millisecond), nats.ReconnectJitter(500*time.Millisecond, 500*time.Millisecond),
+		// Who is refused now may be let in again: a user comes back, a certificate is renewed.
+		nats.IgnoreAuthErrorAbort(),
 		nats.ErrorHandler(r.asyncError),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { r.log.Warn("connection to NATS lost", "err", err) }),
-		nats.ReconnectHandler(func(*nats.Conn) { r.log.Info("connected to NATS again") }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil { // else Close did it
+				r.log.Warn("connection to NATS lost", "err", err)
+			}
+		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { r.warn(err) }),
+		nats.ReconnectHandler(r.reconnected),
 	}
 	if r.o.Credentials != "" {
 		options = append(options, nats.UserCredentials(r.o.Credentials))
@@ -59,7 +109,57 @@ func (r *Record) dial() (*nats.Conn, error) {
 	if r.o.CA != "" {
 		options = append(options, nats.RootCAs(r.o.CA))
 	}
-	return nats.Connect(r.o.URL, options...)
+	if r.o.Cert != "" {
+		options = append(options, nats.ClientCert(r.o.Cert, r.o.Key))
+	}
+	conn, err := nats.Connect(r.o.URL, options...)
+	if err != nil {
+		return nil, r.explain(err, d)
+	}
+	return conn, nil
+}
+
+// explain adds to err what the client library does not say.
+func (r *Record) explain(err error, d *dialer) error {
+	if why := d.why(); errors.Is(err, nats.ErrNoServers) && why != nil {
+		return why
+	}
+	if errors.Is(err, nats.ErrAuthorization) && r.o.Credentials != "" {
+		return fmt.Errorf("the server refuses the credentials in %q: %w", r.o.Credentials, err)
+	}
+	// Which of these comes is a matter of luck: the server hangs up after its half
+	// of the handshake, and may say why.
+	for _, text := range []string{"remote error: tls", "closed by remote after TLS handshake"} {
+		switch known := strings.Contains(err.Error(), text); {
+		case known && r.o.Cert == "":
+			return fmt.Errorf("the server wants a certificate of its user, cert and key: %w", err)
+		case known:
+			return fmt.Errorf("the server refuses the certificate in %q: %w", r.o.Cert, err)
+		}
+	}
+	return err
+}
+
+// dialer remembers why the last connection was not made, which the client
+// library keeps to itself.
+type dialer struct {
+	net.Dialer
+	mu  sync.Mutex
+	err error
+}
+
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	conn, err := d.Dialer.Dial(network, address)
+	d.mu.Lock()
+	d.err = err
+	d.mu.Unlock()
+	return conn, err
+}
+
+func (d *dialer) why() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.err
 }
 
 func newEnough(version string) error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -31,10 +32,10 @@ const (
 	Feed    = 100 // events that are kept for consumers, at least; twice as many at most
 )
 
-// Run runs the suite. Every call of open returns a new, empty Record with the
-// bounds above.
-func Run(t *testing.T, open func(t *testing.T) Record) {
-	for name, f := range map[string]func(*testing.T, Record){
+// Run runs the suite, or only some of it. Every call of open returns a new, empty
+// Record with the bounds above.
+func Run(t *testing.T, open func(t *testing.T) Record, only ...string) {
+	all := map[string]func(*testing.T, Record){
 		"AppendSetsIDs":        appendSetsIDs,
 		"HeadsAreNewest":       headsAreNewest,
 		"LastCountsResults":    lastCountsResults,
@@ -53,7 +54,15 @@ func Run(t *testing.T, open func(t *testing.T) Record) {
 		"DocumentsAreCompared": documentsAreCompared,
 		"DocumentsCompete":     documentsCompete,
 		"DocumentsByPrefix":    documentsByPrefix,
-	} {
+	}
+	if len(only) == 0 {
+		only = slices.Collect(maps.Keys(all))
+	}
+	for _, name := range only {
+		f := all[name]
+		if f == nil {
+			t.Fatalf("there is no test %q", name)
+		}
 		t.Run(name, func(t *testing.T) { f(t, open(t)) })
 	}
 }
