@@ -2,6 +2,7 @@
 # make demo ARGS=--once
 # make test            sets up what the tests need, and runs them
 # make check           all that CI runs
+# make fuzz            every fuzz target for 30 s; FUZZTIME=10m for longer, FUZZ=Next for some of them
 
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -30,7 +31,7 @@ lint: need
 	cd tools && $(GO) vet ./... && $(GO) tool staticcheck ./...
 
 fuzz: need
-	@tools/fuzz $(or $(FUZZTIME),30s)
+	@tools/fuzz $(or $(FUZZTIME),30s) '$(FUZZ)'
 
 bench: setup
 	$(GO) test -run '^$$' -bench . -benchmem ./perfdata ./calendar ./state ./state/jetstream ./checker ./sinks

@@ -41,6 +41,8 @@ type Options struct {
 	Levels  Levels       // of the logs; nil: they cannot be changed
 	Journal Journal      // nil: nobody can ask for it
 
+	HostDownDisablesChecks bool // as the checker was told
+
 	AllowedHosts []string // names, besides those of loopback, by which Public may be called
 	History      int      // results in an answer unless it is asked for more or fewer; default 20
 	Version      string
@@ -69,7 +71,8 @@ func New(o Options) *API {
 	if o.Ready == nil {
 		o.Ready = func() error { return nil }
 	}
-	return &API{o: o, query: Query{View: o.View, Inventory: o.Inventory, Past: o.Past}, tags: tagger{started: o.Started}}
+	query := Query{View: o.View, Inventory: o.Inventory, Past: o.Past, HostDownDisablesChecks: o.HostDownDisablesChecks}
+	return &API{o: o, query: query, tags: tagger{started: o.Started}}
 }
 
 // Public returns the handler for TCP on loopback. It refuses whatever writes,

@@ -158,13 +158,13 @@ func (q *question) plan(x *wire.Explanation, st alf.State) {
 	if head != nil && !head.NextCheck.IsZero() && s.Scheduled() {
 		x.NextCheck = utc(head.NextCheck)
 	}
-	by, may := state.MayRun(s, known{q.View, q.Inventory()}, x.At)
-	if !may {
+	held := q.row.Held()
+	if held != nil {
 		x.NextCheck = nil
 	}
 	switch {
-	case !may && s.Scheduled():
-		x.NextWhy = held(by)
+	case held != nil:
+		x.NextWhy = string(held.Why)
 	case s.Builtin == alf.CheckNone:
 		x.NextWhy = "nothing checks this host (H1)"
 	case s.Passive:

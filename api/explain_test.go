@@ -126,6 +126,10 @@ func TestExplainNow(t *testing.T) {
 		// The host was never checked, which counts as UP.
 		s.Dependencies = []alf.Dependency{{Name: "up", Master: alf.Key{Host: "web1"}, Run: alf.Criteria{Status: [4]bool{alf.Up: true}}}}
 	}, "o", `dependency "up" holds it back because of "web1", and is asked again every check_interval (N26)`)
+	why(func(s *alf.Service) {
+		s.Passive = true // so that there is nothing to hold back
+		s.Dependencies = []alf.Dependency{{Name: "up", Master: alf.Key{Host: "web1"}, Run: alf.Criteria{Status: [4]bool{alf.Up: true}}}}
+	}, "o", "nothing is run, its results are submitted")
 	why(func(s *alf.Service) { s.Interval = 90 * time.Minute }, "o", "every 1h30m (check_interval)")
 }
 

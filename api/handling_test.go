@@ -94,6 +94,8 @@ func TestHandledFilters(t *testing.T) {
 	f("services", "?downtime=false", "db1!backup db1!load")
 	f("services", "?flapping=true", "web1!load")
 	f("services", "?handled=true&flapping=0", "web1!disk")
+	f("services", "?held=true", "web1!load")
+	f("services", "?held=false", "db1!backup db1!load web1!disk")
 	f("problems", "", "db1 db1!load web1!disk web1!load")
 	f("problems", "?handled=false", "db1 db1!load")
 	f("problems", "?handled=true", "web1!disk web1!load")
@@ -105,7 +107,7 @@ func TestHandledFilters(t *testing.T) {
 
 	got := same[wire.Status](t, h, "/api/v1/status").Counts
 	got.Hosts, got.Services = wire.HostCounts{}, wire.ServiceCounts{}
-	if want := (wire.Counts{Problems: 4, Handled: 2, Unhandled: 2, Acknowledged: 1, Downtime: 3, Flapping: 1}); got != want {
+	if want := (wire.Counts{Problems: 4, Handled: 2, Unhandled: 2, Acknowledged: 1, Downtime: 3, Flapping: 1, Held: 1}); got != want {
 		t.Errorf("counts = %+v, want %+v", got, want)
 	}
 }

@@ -24,7 +24,9 @@ func (a *API) hosts(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) wireHost(r Row) wire.Host {
-	return wire.NewHost(r.Service, r.Head, a.query.On(r.Key().Host))
+	h := wire.NewHost(r.Service, r.Head, a.query.On(r.Key().Host))
+	h.Hold(r.Held())
+	return h
 }
 
 // wireService returns r, which may be a host's own check, with what its host
@@ -32,6 +34,7 @@ func (a *API) wireHost(r Row) wire.Host {
 func wireService(r Row) wire.Service {
 	s := wire.NewService(r.Service, r.Head)
 	s.HostDowntime, s.HostProblem, s.Handled = r.HostDowntime(), r.HostProblem(), r.Handled()
+	s.Hold(r.Held())
 	return s
 }
 

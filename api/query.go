@@ -19,6 +19,8 @@ type Query struct {
 	View      *view.View
 	Inventory func() *alf.Inventory
 	Past      state.Log
+	// HostDownDisablesChecks says that the checker was told so.
+	HostDownDisablesChecks bool
 }
 
 // Row is a host or a service with what is known of it.
@@ -26,7 +28,8 @@ type Row struct {
 	Service *alf.Service // for a host, its own check
 	Head    *alf.Event   // nil: there is none yet
 
-	host hostState // of a service
+	host  hostState // of a service
+	known *known    // when it was read
 }
 
 // hostState is what the state of a host means for its services.
@@ -97,10 +100,10 @@ func (q Query) Services(f wire.Filter) []Row {
 // Hosts returns the hosts that f takes in, by name.
 func (q Query) Hosts(f wire.Filter) []Row {
 	match := matching(f)
-	inventory := q.Inventory()
+	k := q.known(time.Now())
 	var out []Row
-	for _, h := range named(inventory, f.Hosts) {
-		if r := q.host(inventory, h); match(r) {
+	for _, h := range named(k.inventory, f.Hosts) {
+		if r := q.host(k, h); match(r) {
 			out = append(out, r)
 		}
 	}
@@ -156,20 +159,20 @@ func (q Query) some(f wire.Filter, want func(Row) bool) iter.Seq[Row] {
 
 // Row returns the host or service of that key; false: it is not configured.
 func (q Query) Row(key alf.Key) (Row, bool) {
-	inventory := q.Inventory()
-	h := inventory.Host(key.Host)
+	k := q.known(time.Now())
+	h := k.inventory.Host(key.Host)
 	if h == nil {
 		return Row{}, false
 	}
-	own := q.host(inventory, h)
+	own := q.host(k, h)
 	if key.IsHost() {
 		return own, true
 	}
-	s := inventory.Service(key)
+	s := k.inventory.Service(key)
 	if s == nil {
 		return Row{}, false
 	}
-	return q.service(inventory, s, q.forServices(inventory, own)), true
+	return q.service(k, s, q.forServices(own)), true
 }
 
 // Counts returns how many hosts and services are in which state.
@@ -197,6 +200,7 @@ func count(c *wire.Counts, r Row) {
 	add(&c.Acknowledged, st.Ack != nil)
 	add(&c.Downtime, r.inDowntime())
 	add(&c.Flapping, st.Flap.On)
+	add(&c.Held, r.hold().Reason != state.NotHeld)
 	if r.Problem() {
 		c.Problems++
 		add(&c.Handled, r.Handled())
@@ -216,16 +220,16 @@ func (q Query) On(host alf.HostName) wire.ServiceCounts {
 // all yields the hosts of these names, or else every host, by name, each
 // followed by its services.
 func (q Query) all(names []string) iter.Seq[Row] {
-	inventory := q.Inventory()
+	k := q.known(time.Now())
 	return func(yield func(Row) bool) {
-		for _, h := range named(inventory, names) {
-			own := q.host(inventory, h)
+		for _, h := range named(k.inventory, names) {
+			own := q.host(k, h)
 			if !yield(own) {
 				return
 			}
-			state := q.forServices(inventory, own)
-			for _, s := range inventory.On(h.Name) {
-				if !yield(q.service(inventory, s, state)) {
+			state := q.forServices(own)
+			for _, s := range k.inventory.On(h.Name) {
+				if !yield(q.service(k, s, state)) {
 					return
 				}
 			}
@@ -247,29 +251,29 @@ func named(inventory *alf.Inventory, names []string) []*alf.Host {
 	return out
 }
 
-func (q Query) host(inventory *alf.Inventory, h *alf.Host) Row {
-	s := inventory.Service(alf.Key{Host: h.Name})
+func (q Query) host(k *known, h *alf.Host) Row {
+	s := k.inventory.Service(alf.Key{Host: h.Name})
 	if s == nil {
 		s = &alf.Service{Key: alf.Key{Host: h.Name}, Host: h, Builtin: alf.CheckNone}
 	}
-	return Row{Service: s, Head: q.View.Head(s.Key)}
+	return Row{Service: s, Head: q.View.Head(s.Key), known: k}
 }
 
 // service returns the row of s. Of a link that it runs over elsewhere, that host
 // tells.
-func (q Query) service(inventory *alf.Inventory, s *alf.Service, host hostState) Row {
+func (q Query) service(k *known, s *alf.Service, host hostState) Row {
 	if on := s.On; on != nil && on.Name != s.Key.Host {
-		host.told = q.forServices(inventory, q.host(inventory, on)).told
+		host.told = q.forServices(q.host(k, on)).told
 	}
-	return Row{Service: s, Head: q.View.Head(s.Key), host: host}
+	return Row{Service: s, Head: q.View.Head(s.Key), host: host, known: k}
 }
 
 // forServices returns what the state of own, a host, means for its services.
-func (q Query) forServices(inventory *alf.Inventory, own Row) hostState {
+func (q Query) forServices(own Row) hostState {
 	st := own.State()
 	problem := !st.Pending() && st.Status != alf.Up
 	return hostState{
-		told:     problem || !st.Stale.IsZero() || linkJudges(inventory, own.Service),
+		told:     problem || !st.Stale.IsZero() || linkJudges(own.known.inventory, own.Service),
 		problem:  problem,
 		settled:  st.Problem(),
 		downtime: st.DowntimeDepth() > 0,
@@ -302,6 +306,7 @@ func matching(f wire.Filter) func(Row) bool {
 		case f.Downtime != nil && *f.Downtime != r.inDowntime():
 		case f.Flapping != nil && *f.Flapping != r.State().Flap.On:
 		case f.Handled != nil && *f.Handled != r.Handled():
+		case f.Held != nil && *f.Held != (r.hold().Reason != state.NotHeld):
 		case f.Text != "" && !r.contains(f.Text):
 		default:
 			return true

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"alf"
@@ -138,10 +139,14 @@ func TestWorstFirst(t *testing.T) {
 
 // TestOverview: it says the same as the queries that it is made of.
 func TestOverview(t *testing.T) {
+	synctest.Test(t, overview) // rows know when they were read
+}
+
+func overview(t *testing.T) {
 	h := office(t)
 	q := api.Query{View: h.view, Inventory: h.options.Inventory}
 	for _, f := range []wire.Filter{
-		{}, {Problems: true}, {Stale: true}, {Handled: new(false)}, {Text: "DISK"}, {Text: "none of it"}, {States: []string{"CRITICAL", "DOWN"}},
+		{}, {Problems: true}, {Stale: true}, {Handled: new(false)}, {Held: new(true)}, {Text: "DISK"}, {Text: "none of it"}, {States: []string{"CRITICAL", "DOWN"}},
 		{Hosts: []string{"web1", "db1", "web1", "web9"}}, {Hosts: []string{"web9"}}, {Hostgroups: []string{"web"}}, {Checks: []string{"load"}},
 	} {
 		wrong := f
@@ -209,6 +214,17 @@ func BenchmarkQuery(b *testing.B) {
 	f("counts", func() { q.Counts() })
 	f("hosts", func() { q.Hosts(wire.Filter{}) })
 	f("overview", func() { q.Overview(wire.Filter{}) })
+	// As bad as it gets: of every service a dependency must be asked.
+	inventory := q.Inventory()
+	for _, s := range inventory.Services() {
+		master := alf.Key{Host: s.Key.Host, Service: "service 0"}
+		if s.Key != master {
+			s.Dependencies = []alf.Dependency{{Name: "agent", Master: master, Run: alf.Criteria{Status: [4]bool{alf.Critical: true}}}}
+		}
+	}
+	f("counts with dependencies", func() { q.Counts() })
+	f("overview with dependencies", func() { q.Overview(wire.Filter{}) })
+	f("held", func() { q.All(wire.Filter{Held: new(true)}) })
 }
 
 // crowd is a query over many hosts with 10 services each, every fourth of the

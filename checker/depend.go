@@ -20,18 +20,26 @@ func (l *loop) Look(key alf.Key) (*alf.Service, alf.State) {
 // Period implements [state.Known].
 func (l *loop) Period(name string) alf.Period { return l.checked.Period(name) }
 
-// may reports whether it, which is due, may be run. What somebody ordered is; else
-// what a dependency forbids is put off to its next interval. Meanwhile it is
-// not late, for nobody expects it to be run.
-func (l *loop) may(it *item, now time.Time) bool {
-	if len(it.service.Dependencies) == 0 || !it.ordered.IsZero() && !now.Before(it.ordered) {
-		return true
+// HostDownDisablesChecks implements [state.Known].
+func (l *loop) HostDownDisablesChecks() bool { return l.o.HostDownDisablesChecks }
+
+// held reports whether it, which is due, is not to be run now, and puts it off
+// then. What somebody ordered is run all the same. What a dependency forbids is
+// due again at its next interval, and meanwhile not late, for nobody expects it to
+// be run.
+func (l *loop) held(it *item, now time.Time) bool {
+	if !it.ordered.IsZero() && !now.Before(it.ordered) {
+		return false
 	}
-	if _, ok := state.MayRun(it.service, l, now); ok {
-		return true
+	switch state.Held(it.service, it.state.Off, l, now).Reason {
+	case state.NotHeld:
+		return false
+	case state.DependencyFails:
+		l.stats.held.Add(1)
+		it.since = now
+		l.plan(it, grid(it.service.Key, cmp.Or(it.service.Interval, it.service.Retry), now))
+	default:
+		l.plan(it, firstDue(it.service, it.state, time.Time{}, now))
 	}
-	l.stats.held.Add(1)
-	it.since = now
-	l.plan(it, grid(it.service.Key, cmp.Or(it.service.Interval, it.service.Retry), now))
-	return false
+	return true
 }

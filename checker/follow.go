@@ -33,23 +33,10 @@ func (l *loop) lookedSince(it, host *item, now time.Time) time.Time {
 	switch {
 	case !l.o.HostDownDisablesChecks || !it.service.Scheduled():
 		return it.since
-	case l.paused(it):
+	case state.HostHolds(it.service, l):
 		return now
 	}
 	return later(it.since, host.state.LastHardChange)
-}
-
-// paused reports whether it is not run because its host is HARD and not UP.
-func (l *loop) paused(it *item) bool {
-	host := l.items[alf.Key{Host: it.service.Key.Host}]
-	return l.o.HostDownDisablesChecks && host != nil && host != it && host.state.LastHard != alf.Up
-}
-
-// pointless reports whether it, which is due, is not to be run now. An order is
-// carried out all the same.
-func (l *loop) pointless(it *item, now time.Time) bool {
-	ordered := !it.ordered.IsZero() && !now.Before(it.ordered)
-	return !ordered && l.paused(it)
 }
 
 // react does what follows from a new result of it.

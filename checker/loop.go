@@ -272,11 +272,7 @@ func (l *loop) begin() {
 			return
 		}
 		it := e.item
-		if l.pointless(it, now) {
-			l.plan(it, firstDue(it.service, it.state, time.Time{}, now))
-			continue
-		}
-		if !l.may(it, now) {
+		if l.held(it, now) {
 			continue
 		}
 		it.busy, it.started = true, e.due

@@ -83,6 +83,19 @@ friday = "12:00-24:00"
 alf.toml:4: monday: want a string, got an integer
 alf.toml:5: timezone: there is no time zone "Europe/Atlantis"
 alf.toml:7: unknown table [timeperiod.weekends.long]; a name with dots is quoted: [timeperiod."weekends.long"]`},
+	{"one timeperiod cannot be read, and others are wrong", `
+[timeperiod.office]
+timezone = "Europe/Atlantis"
+monday   = 9
+tuesday  = "9-25"
+
+[timeperiod.night]
+mondya  = "22:00-06:00"
+exclude = ["office"]
+`, `alf.toml:3: timezone: there is no time zone "Europe/Atlantis"
+alf.toml:4: monday: want a string, got an integer
+alf.toml:5: timeperiod "office": "tuesday" = "9-25": time "9" is not from 00:00 to 24:00; time "25" is not from 00:00 to 24:00
+alf.toml:8: timeperiod "night": "mondya" = "22:00-06:00": "mondya" is not a day`},
 	{"times of timeperiods", `
 [timeperiod.office]
 monday       = "09:00-25:00"

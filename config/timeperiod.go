@@ -20,7 +20,6 @@ type timeperiod struct {
 	exclude opt[[]string]
 	ranges  map[string]string       // by directive
 	places  map[string]alf.Position // of the directives
-	broken  bool                    // its mistakes are known
 }
 
 func newTimeperiod(_ *loader, name string, at alf.Position) thing {
@@ -41,12 +40,12 @@ func (p *timeperiod) read(m *mistakes, key string, v value) {
 	text, err := word(v)
 	if err != nil {
 		m.take(key, v.at, err)
+		return
 	}
 	p.ranges[key], p.places[key] = text, v.at
 }
 
-func (p *timeperiod) loaded(l *loader, ok bool) {
-	p.broken = !ok
+func (p *timeperiod) loaded(l *loader, _ bool) {
 	l.periods[p.name] = p
 }
 
@@ -80,13 +79,11 @@ func builtinPeriods() map[string]calendar.Definition {
 	return map[string]calendar.Definition{"24x7": {Ranges: week}, "never": {}, "none": {}}
 }
 
-// makePeriods makes the timeperiods, if none of them is known to be wrong.
+// makePeriods makes the timeperiods. What could not be read of one is left out, so
+// that all that is wrong with the others is found, too.
 func (r *resolver) makePeriods() {
 	all := builtinPeriods()
 	for name, p := range r.periods {
-		if p.broken {
-			return
-		}
 		all[name] = calendar.Definition{Zone: p.zone.or(some(time.Local)).v, Ranges: p.ranges, Exclude: p.exclude.v}
 	}
 	made, err := calendar.NewPeriods(all)

@@ -12,6 +12,9 @@ type Known interface {
 	Look(key alf.Key) (*alf.Service, alf.State)
 	// Period returns the timeperiod of that name; nil: there is none.
 	Period(name string) alf.Period
+	// HostDownDisablesChecks reports whether services are not run while their host
+	// is HARD and not UP (host_down_disable_service_checks, RULES H5).
+	HostDownDisablesChecks() bool
 }
 
 // MayRun reports whether the dependencies of s let it be run at now, and if not,

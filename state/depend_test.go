@@ -66,6 +66,11 @@ func (r *replay) Period(name string) alf.Period {
 	return nil
 }
 
+// HostDownDisablesChecks implements state.Known.
+func (r *replay) HostDownDisablesChecks() bool {
+	return r.v != nil && r.v.Main["host_down_disable_service_checks"] == "1"
+}
+
 // held holds the checks that Nagios ran, and those that it did not, against
 // MayRun, where dependencies are what the vector is about.
 func (r *replay) held(entries []entry) {

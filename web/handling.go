@@ -31,6 +31,9 @@ func newMarks(r api.Row) (out []mark) {
 	add(r.HostDowntime() && !own, "host downtime", "the host is in downtime")
 	add(st.Flap.On, "flapping", percent(st.Flap))
 	add(r.HostProblem(), "host problem", "another host is not UP")
+	if held := r.Held(); held != nil {
+		add(true, "held: "+sanitize.HTML(held.Short()), string(held.Why))
+	}
 	return out
 }
 

@@ -60,6 +60,8 @@ func TestHandledComesLast(t *testing.T) {
 			`<a class="unhandled" href="/?handled=false&amp;problems=true"><b class="state s-critical">5</b> unhandled</a>`,
 			`<a href="/?handled=true&amp;problems=true">handled 3</a>`,
 			`<span class="mark">acknowledged</span> 1`, `<span class="mark">downtime</span> 3`, `<span class="mark">flapping</span> 1`,
+			`<a href="/?held=true"><span class="mark">held</span> 1</a>`,
+			`<span class="mark" title="its checks were switched off">held: checks off</span>`,
 			`<span class="mark" title="alice: ordered a &lt;disk&gt;">acknowledged</span>`,
 			`<span class="mark" title="the host is in downtime">host downtime</span>`,
 			`<span class="mark" title="34.2 % state change">flapping</span>`,
@@ -86,6 +88,13 @@ func TestAllHandled(t *testing.T) {
 	lacks(t, page, "400 s behind", "Handled:", "3 in the queue")
 }
 
+// TestHeldIsListed: what is not run can be listed by itself.
+func TestHeldIsListed(t *testing.T) {
+	page := get(t, ward(t), "/?held=true", 200)
+	contains(t, page, "load average", "show all")
+	lacks(t, page, "1% free", "400 s behind")
+}
+
 func TestHandlingOfService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := ward(t)
@@ -96,7 +105,8 @@ func TestHandlingOfService(t *testing.T) {
 		lacks(t, page, "<dt>Flapping</dt>", "<dt>Switched off</dt>")
 
 		page = get(t, o, "/services/app1/load", 200)
-		contains(t, page, "<dt>Flapping</dt><dd>34.2 % state change</dd>", "<dt>Switched off</dt><dd>checks, notifications</dd>")
+		contains(t, page, "<dt>Flapping</dt><dd>34.2 % state change</dd>", "<dt>Switched off</dt><dd>checks, notifications</dd>",
+			"<dt>Next check</dt><dd>none: its checks were switched off</dd>")
 		lacks(t, page, "<h2>Downtimes</h2>", "<h2>Comments</h2>", "<dt>Acknowledged</dt>")
 
 		contains(t, get(t, o, "/hosts/db1", 200), `<span class="mark">active</span>`, "<td>fixed</td>", "in 1h 0m", "host downtime")
@@ -112,6 +122,8 @@ func TestHostileHandling(t *testing.T) {
 			e.State.Ack = &alf.Ack{ID: c.Text, Author: c.Text, Text: c.Text}
 			e.State.Downtimes = []*alf.Downtime{{ID: c.Text, Author: c.Text, Text: c.Text, Trigger: c.Text, Began: time.Now(), End: time.Now()}}
 			e.State.Comments = []*alf.Comment{{ID: c.Text, Author: c.Text, Text: c.Text, Time: time.Now()}}
+			s.Dependencies = []alf.Dependency{{Name: c.Text, Master: s.Key, Run: alf.Criteria{Status: [4]bool{alf.Critical: true}}}}
+			e.State.LastHard = alf.Critical
 			o := open(t, alf.NewInventory([]*alf.Host{host}, []*alf.Service{s}), e)
 			for _, path := range []string{"/", "/services/h/s", "/hosts/h"} {
 				checkPage(t, get(t, o, path, 200))

@@ -24,6 +24,7 @@ type object struct {
 	Attempt string
 
 	LastCheck, NextCheck, LastHard moment
+	Held                           string // why no check is planned; "" if nothing keeps it from being run
 
 	Check      string
 	NotesURL   string // http or https
@@ -141,6 +142,9 @@ func (s *site) describe(r api.Row, now time.Time) object {
 		Check:      sanitize.HTML(r.Service.Check),
 		NotesURL:   webLink(notes(r.Service)),
 		TryCommand: sanitize.HTML(tryCommand(key)),
+	}
+	if held := r.Held(); held != nil {
+		o.Held = sanitize.HTML(string(held.Why))
 	}
 	if r.Head != nil {
 		o.NextCheck = newMoment(r.Head.NextCheck, now)

@@ -106,7 +106,7 @@ func parse(query url.Values) (f wire.Filter, at int, err error) {
 }
 
 // parameters are those of the API's lists that the page takes, too.
-var parameters = []string{"acknowledged", "check", "downtime", "flapping", "handled", "host", "hostgroup", "problems", "q", "stale", "status"}
+var parameters = []string{"acknowledged", "check", "downtime", "flapping", "handled", "held", "host", "hostgroup", "problems", "q", "stale", "status"}
 
 // with returns the link to the same page with another value of one parameter.
 func with(query url.Values, name, value string) string {

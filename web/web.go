@@ -31,6 +31,8 @@ type Options struct {
 	Past      state.Log
 	Inventory func() *alf.Inventory
 
+	HostDownDisablesChecks bool // as the checker was told
+
 	Hints   []Hint        // how to go on, at the foot of every page
 	History int           // results that a page about one service lists; default 20
 	Refresh time.Duration // after which a page loads itself again; 0: never
@@ -71,7 +73,7 @@ func New(o Options) http.Handler {
 	}
 	s := &site{
 		o:     o,
-		query: api.Query{View: o.View, Inventory: o.Inventory, Past: o.Past},
+		query: api.Query{View: o.View, Inventory: o.Inventory, Past: o.Past, HostDownDisablesChecks: o.HostDownDisablesChecks},
 		pages: template.Must(template.ParseFS(files, "templates/*.html")),
 		css:   css,
 		tag:   fmt.Sprintf("%x", sha256.Sum256(css))[:16],

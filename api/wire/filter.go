@@ -18,11 +18,11 @@ var (
 
 // The parameters of the lists' queries.
 var (
-	HostParameters = []string{"acknowledged", "downtime", "flapping", "handled", "hostgroup", "limit", "offset",
+	HostParameters = []string{"acknowledged", "downtime", "flapping", "handled", "held", "hostgroup", "limit", "offset",
 		"problems", "q", "stale", "status"}
-	ServiceParameters = []string{"acknowledged", "check", "downtime", "flapping", "handled", "host", "hostgroup", "limit", "offset",
+	ServiceParameters = []string{"acknowledged", "check", "downtime", "flapping", "handled", "held", "host", "hostgroup", "limit", "offset",
 		"problems", "q", "stale", "status"}
-	ProblemParameters = []string{"acknowledged", "check", "downtime", "flapping", "handled", "host", "hostgroup", "limit", "offset",
+	ProblemParameters = []string{"acknowledged", "check", "downtime", "flapping", "handled", "held", "host", "hostgroup", "limit", "offset",
 		"q", "soft", "stale", "status"}
 	DowntimeParameters = []string{"host", "hostgroup", "limit", "offset", "service", "state"}
 	CommentParameters  = []string{"host", "hostgroup", "limit", "offset", "service"}
@@ -48,6 +48,7 @@ type Filter struct {
 	Downtime     *bool // in downtime, or on a host that is
 	Flapping     *bool
 	Handled      *bool
+	Held         *bool // kept from being run by itself
 
 	Phase string // of downtimes: Planned or Active; empty: either
 }
@@ -79,6 +80,7 @@ func ParseFilter(query url.Values, parameters, states []string) (Filter, error) 
 		Downtime:     p.either("downtime"),
 		Flapping:     p.either("flapping"),
 		Handled:      p.either("handled"),
+		Held:         p.either("held"),
 		Phase:        p.phase(),
 	}
 	return f, errors.Join(p.errs...)
@@ -114,6 +116,7 @@ func (f Filter) Values() url.Values {
 	either("downtime", f.Downtime)
 	either("flapping", f.Flapping)
 	either("handled", f.Handled)
+	either("held", f.Held)
 	set("state", f.Phase, f.Phase != "")
 	set("q", f.Text, f.Text != "")
 	set("offset", strconv.Itoa(f.Offset), f.Offset > 0)

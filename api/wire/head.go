@@ -21,6 +21,7 @@ type Head struct {
 	LastStateChange     *time.Time `json:"last_state_change" xml:"last_state_change"`
 	LastHardStateChange *time.Time `json:"last_hard_state_change" xml:"last_hard_state_change"`
 	NextCheck           *time.Time `json:"next_check" xml:"next_check"`
+	Held                *Held      `json:"held" xml:"held"` // what keeps it from being run by itself; null: nothing
 	Stale               *Stale     `json:"stale" xml:"stale"`
 	Handling
 	Outcome
@@ -83,6 +84,13 @@ func newHead(s *alf.Service, head *alf.Event) Head {
 		h.Outcome.Output = Text(st.Output)
 	}
 	return h
+}
+
+// Hold says what keeps h from being run by itself, or nil: then no check is planned.
+func (h *Head) Hold(by *Held) {
+	if h.Held = by; by != nil {
+		h.NextCheck = nil
+	}
 }
 
 func stateCode(st alf.State) *int {

@@ -26,6 +26,7 @@ type Counts struct {
 	Acknowledged int           `json:"acknowledged" xml:"acknowledged"` // hosts and services
 	Downtime     int           `json:"downtime" xml:"downtime"`         // hosts and services in downtime
 	Flapping     int           `json:"flapping" xml:"flapping"`
+	Held         int           `json:"held" xml:"held"` // hosts and services whose checks are not run for the time being
 }
 
 // HostCounts counts hosts by their state.

@@ -112,6 +112,16 @@ func TestWhoMayImportWhom(t *testing.T) {
 	}
 }
 
+// TestZonesAreEmbedded: a timezone in the configuration is no error on a host
+// that has no zones of its own.
+func TestZonesAreEmbedded(t *testing.T) {
+	for _, p := range list(t) {
+		if p.ImportPath == "alf/cmd/alf" && !slices.Contains(p.Imports, "time/tzdata") {
+			t.Error("alf/cmd/alf does not import time/tzdata")
+		}
+	}
+}
+
 // TestPackageComments: every package says what it is for.
 func TestPackageComments(t *testing.T) {
 	for _, p := range list(t) {

@@ -138,6 +138,9 @@ func marks(h wire.Head) (out string) {
 	mark("host downtime", h.HostDowntime && h.DowntimeDepth == 0)
 	mark("flapping", h.Flapping)
 	mark("host problem", h.HostProblem)
+	if h.Held != nil {
+		mark("held: "+h.Held.Short(), true)
+	}
 	return out
 }
 

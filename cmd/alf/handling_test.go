@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +41,24 @@ func TestMarks(t *testing.T) {
 	f(wire.Handling{Flapping: true}, nil, "CRITICAL (flapping)")
 	f(wire.Handling{Acknowledged: true, Flapping: true, HostProblem: true}, &wire.Stale{Cause: "auth"},
 		"CRITICAL (stale: auth) (ack) (flapping) (host problem)")
+}
+
+// TestHeldMark: what is not run says so in the table, and why in the detail view.
+func TestHeldMark(t *testing.T) {
+	f := func(held wire.Held, want string) {
+		t.Helper()
+		if got := stateOf(wire.Head{State: "OK", Held: &held}); got != want {
+			t.Errorf("stateOf(%+v) = %q, want %q", held, got, want)
+		}
+	}
+	f(wire.Held{Reason: wire.HeldOff}, "OK (held: checks off)")
+	f(wire.Held{Reason: wire.HeldByHost}, "OK (held: host down)")
+	f(wire.Held{Reason: wire.HeldByDependency, Dependency: "agent"}, "OK (held: dependency agent)")
+	var out bytes.Buffer
+	s := &wire.Service{Host: "h", Service: "s", Head: wire.Head{State: "OK", Held: &wire.Held{Why: "its checks were switched off"}}}
+	if err := writeService(&out, s); err != nil || !strings.Contains(out.String(), "Held:         its checks were switched off\n") {
+		t.Errorf("%v\n%s", err, &out)
+	}
 }
 
 func TestHandlingLines(t *testing.T) {

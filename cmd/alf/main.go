@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // for hosts and containers that have no zones: a timezone in the configuration would be an error there
 
 	"github.com/spf13/cobra"
 

@@ -128,13 +128,15 @@ func build(c *config.Config, record journal, logs *logs) (*house, error) {
 	h.measure()
 	pages := web.New(web.Options{
 		View: h.view, Reader: h.record, Past: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
-		Hints: h.hints(), History: c.Journal.History, Refresh: refresh, Version: version(),
+		HostDownDisablesChecks: c.Daemon.HostDownDisablesChecks,
+		Hints:                  h.hints(), History: c.Journal.History, Refresh: refresh, Version: version(),
 	})
 	h.api = api.New(api.Options{
 		View: h.view, Reader: h.record, Past: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
 		Submit: h.checker.Submit, Reload: h.reload, Ready: h.checker.Ready,
 		Metrics: h.metrics, Pages: pages, Levels: h.logs, Journal: keeperOf(record), AllowedHosts: c.Web.AllowedHosts,
-		History: c.Journal.History, Version: version(), Started: time.Now(),
+		HostDownDisablesChecks: c.Daemon.HostDownDisablesChecks,
+		History:                c.Journal.History, Version: version(), Started: time.Now(),
 	})
 	return h, nil
 }

@@ -39,8 +39,8 @@ func writeServices(w io.Writer, services []wire.Service) error {
 
 func writeCounts(w io.Writer, c wire.Counts) error {
 	h, s := c.Hosts, c.Services
-	_, err := fmt.Fprintf(w, "\nHosts: %d, %d up, %d down, %d unreachable, %d pending\nServices: %d, %d ok, %d warning, %d critical, %d unknown, %d pending\nStale: %d\nProblems: %d, %d unhandled, %d handled\n",
-		h.Total, h.Up, h.Down, h.Unreachable, h.Pending, s.Total, s.OK, s.Warning, s.Critical, s.Unknown, s.Pending, c.Stale,
+	_, err := fmt.Fprintf(w, "\nHosts: %d, %d up, %d down, %d unreachable, %d pending\nServices: %d, %d ok, %d warning, %d critical, %d unknown, %d pending\nStale: %d\nHeld: %d\nProblems: %d, %d unhandled, %d handled\n",
+		h.Total, h.Up, h.Down, h.Unreachable, h.Pending, s.Total, s.OK, s.Warning, s.Critical, s.Unknown, s.Pending, c.Stale, c.Held,
 		c.Problems, c.Unhandled, c.Handled)
 	return err
 }
@@ -97,6 +97,9 @@ func (f *fields) head(h wire.Head) {
 	f.line("Since", local(h.LastStateChange))
 	f.line("Last check", local(h.LastCheck))
 	f.line("Next check", local(h.NextCheck))
+	if h.Held != nil {
+		f.line("Held", string(h.Held.Why))
+	}
 	if h.LastCheck != nil {
 		f.line("Ran for", strconv.FormatFloat(h.Duration, 'f', 3, 64)+" s")
 	}
