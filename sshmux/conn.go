@@ -17,6 +17,7 @@ import (
 type conn struct {
 	mux    *Mux
 	link   *link // whose connection it is
+	over   *conn // the bastion's, through which it goes; nil: it goes through none
 	target Target
 	ssh    ssh.Conn
 	opens  <-chan ssh.NewChannel
@@ -26,13 +27,17 @@ type conn struct {
 	since  time.Time
 	pings  chan chan<- time.Duration // who wants to know the next round trip; channels of size 1
 	nudges chan struct{}             // size 1: ask for a sign of life now
+	shut   chan struct{}             // closed when no command may begin any more
 	dead   chan struct{}             // closed when the connection has ended; then cause says why
 
-	running atomic.Int32 // commands that run
-	rtt     atomic.Int64 // the newest round trip, in nanoseconds
+	shutOnce sync.Once
+	running  atomic.Int32 // commands that run
+	rtt      atomic.Int64 // the newest round trip, in nanoseconds
 
-	mu    sync.Mutex
-	cause error
+	mu      sync.Mutex
+	cause   error
+	tunnels int  // to those who are behind it
+	retired bool // it is left to them
 }
 
 // close ends the connection. It waits for nothing: dead tells the end. The first cause given
@@ -113,7 +118,17 @@ func (c *conn) serve() {
 			}
 		}
 	}
-	c.close(lost(c.end()))
+	end := lost(c.end())
+	if cause := c.over.gone(); cause != nil {
+		end = cause
+	}
+	c.close(end)
+}
+
+// die is called by the owner when serve has returned.
+func (c *conn) die() {
+	c.shutOnce.Do(func() { close(c.shut) })
+	close(c.dead)
 }
 
 // end returns how x/crypto says that the connection ended. It has ended; but where the host
@@ -200,7 +215,12 @@ func (k *keepalive) check() error {
 		k.missed = 0 // it talks, only not to us
 	}
 	if k.missed >= o.KeepaliveCount {
-		return fmt.Errorf("no sign of life for %v: %d keepalives unanswered", silent.Round(time.Millisecond), k.missed)
+		err := fmt.Errorf("no sign of life for %v: %d keepalives unanswered", silent.Round(time.Millisecond), k.missed)
+		if over := k.conn.over; over != nil && time.Since(over.wire.heard()) >= o.KeepaliveTimeout {
+			over.nudge()
+			err = fmt.Errorf("%w; %s is silent, too", err, label(over.target))
+		}
+		return err
 	}
 	k.timer.Reset(o.KeepaliveTimeout)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ import (
 type dialer struct {
 	mux    *Mux
 	target Target
+	over   *conn // the bastion's connection; nil: there is none
 	trust  *trust
 
 	mu      sync.Mutex
@@ -24,9 +26,9 @@ type dialer struct {
 	refused error // what the check of the host key said
 }
 
-// dial connects and logs in. What is wrong on our side is found before anything is sent. The
-// error is an *Error.
-func (m *Mux) dial(ctx context.Context, t Target) (*conn, error) {
+// dial connects, through the bastion whose connection is over if that is not nil, and logs in.
+// What is wrong on our side is found before anything is sent. The error is an *Error.
+func (m *Mux) dial(ctx context.Context, t Target, over *conn) (*conn, error) {
 	timeout := or(t.ConnectTimeout, m.options.ConnectTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v", timeout))
 	defer cancel()
@@ -39,7 +41,7 @@ func (m *Mux) dial(ctx context.Context, t Target) (*conn, error) {
 		return nil, t.fail(Config, PhaseAuth, err)
 	}
 	defer login.close()
-	d := &dialer{mux: m, target: t, trust: known, phase: PhaseDial}
+	d := &dialer{mux: m, target: t, over: over, trust: known, phase: PhaseDial}
 	wire, err := d.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -49,6 +51,9 @@ func (m *Mux) dial(ctx context.Context, t Target) (*conn, error) {
 
 // connect opens the network connection.
 func (d *dialer) connect(ctx context.Context) (*meter, error) {
+	if d.over != nil {
+		return d.tunnel(ctx)
+	}
 	raw, err := d.mux.options.Dial(ctx, "tcp", d.target.Addr)
 	if err == nil {
 		tune(raw)
@@ -65,6 +70,15 @@ func (d *dialer) connect(ctx context.Context) (*meter, error) {
 		err = context.Cause(ctx)
 	}
 	return nil, d.target.fail(Transport, phase, err)
+}
+
+// tunnel has the bastion open it.
+func (d *dialer) tunnel(ctx context.Context) (*meter, error) {
+	raw, err := d.over.tunnel(ctx, d.target)
+	if err != nil {
+		return nil, err
+	}
+	return newMeter(raw, &d.mux.counters), nil
 }
 
 // handshake speaks SSH until the login is done.
@@ -90,9 +104,10 @@ func (d *dialer) handshake(ctx context.Context, wire *meter, login *credentials)
 	wire.SetDeadline(time.Time{})
 	wire.up.Store(true)
 	c := &conn{
-		mux: d.mux, target: d.target, ssh: s, opens: opens, asks: asks, wire: wire, since: time.Now(),
+		mux: d.mux, over: d.over, target: d.target, ssh: s, opens: opens, asks: asks, wire: wire, since: time.Now(),
 		pings:  make(chan chan<- time.Duration),
 		nudges: make(chan struct{}, 1),
+		shut:   make(chan struct{}),
 		dead:   make(chan struct{}),
 	}
 	c.slots.limit = or(d.target.MaxSessions, defaultSessions)
@@ -146,6 +161,9 @@ func (d *dialer) explain(ctx context.Context, wire *meter, login *credentials, e
 	if d.refused != nil {
 		return t.fail(Config, PhaseHostKey, d.refused)
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		<-ctx.Done() // the deadline is its own
+	}
 	if ctx.Err() != nil {
 		return t.fail(Transport, d.phase, context.Cause(ctx))
 	}
@@ -154,6 +172,9 @@ func (d *dialer) explain(ctx context.Context, wire *meter, login *credentials, e
 	}
 	if d.phase == PhaseAuth && !broken(err) {
 		return t.fail(Auth, PhaseAuth, errors.Join(append([]error{refusal(d.target.User, err)}, login.problems...)...))
+	}
+	if cause := d.over.gone(); cause != nil {
+		return t.fail(Transport, d.phase, cause)
 	}
 	if said := wire.greeting(); said != "" {
 		return t.fail(Transport, d.phase, fmt.Errorf("the host hung up and said %q", said))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,13 +18,15 @@ const stable = 10 * time.Second
 type link struct {
 	mux    *Mux
 	target Target
+	via    *link         // the bastion's that the target is behind; nil: none
 	turn   chan struct{} // size 1: held by the one dial that is under way
-	users  int           // calls that use the link; guarded by Mux.mu
+	users  int           // calls that use the link, and links that go through it; guarded by Mux.mu
 
 	mu       sync.Mutex
 	closed   bool
 	conn     *conn    // not nil: up
 	dialling *attempt // not nil: dialling
+	retired  []*conn  // those that only serve what is behind them
 	second   *second  // not nil: kills use it
 	failures int      // in a row, all of one kind
 	retry    time.Time
@@ -55,7 +58,7 @@ func (l *link) run(ctx context.Context, r *request) (Exit, error) {
 			return exit, err
 		}
 		select {
-		case <-c.dead:
+		case <-c.shut:
 		case <-ctx.Done():
 			return exit, err
 		}
@@ -89,6 +92,9 @@ func (l *link) ping(ctx context.Context) (time.Duration, error) {
 // failed: who asks whether it is there wants no old answer, and no host punishes
 // being asked. A refused login keeps its pause.
 func (l *link) askAgain() {
+	for via := l.via; via != nil; via = via.via {
+		via.askForOthers()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.last != nil && l.last.Kind == Transport {
@@ -132,6 +138,8 @@ func (l *link) seek() (*conn, *attempt, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
+	case l.closed:
+		return nil, nil, l.target.fail(Transport, PhaseDial, ErrClosed)
 	case l.conn != nil:
 		return l.conn, nil, nil
 	case l.dialling != nil:
@@ -158,7 +166,7 @@ func (l *link) own(ctx context.Context, a *attempt) {
 	}
 	c.serve()
 	l.lost(c)
-	close(c.dead)
+	c.die()
 }
 
 // dial connects. There is one dial at a time, for what purpose ever.
@@ -169,11 +177,30 @@ func (l *link) dial(ctx context.Context) (*conn, error) {
 		return nil, l.target.fail(Transport, PhaseDial, context.Cause(ctx))
 	}
 	defer func() { <-l.turn }()
+	for first := true; ; first = false {
+		over, err := l.bastion(ctx)
+		if err != nil {
+			return nil, err
+		}
+		c, err := l.dialOver(ctx, over)
+		if !first || !errors.Is(err, errLost) {
+			return c, err
+		}
+		select {
+		case <-over.dead: // and so another one can be had
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// dialOver is one attempt to connect.
+func (l *link) dialOver(ctx context.Context, over *conn) (*conn, error) {
 	l.mu.Lock()
 	l.dials++
 	l.mu.Unlock()
 	l.mux.counters.dials.Add(1)
-	c, err := l.mux.dial(ctx, l.target)
+	c, err := l.mux.dial(ctx, l.target, over)
 	if err != nil {
 		return nil, err
 	}
@@ -211,6 +238,9 @@ func (l *link) failed(err error) (told *Error, tell func()) {
 	if !ok {
 		e = l.target.fail(Transport, PhaseDial, err)
 	}
+	if ofBastion(e) {
+		return l.held(e)
+	}
 	l.mux.counters.failed(e.Phase)
 	news := l.last == nil || l.last.Err.Error() != e.Err.Error()
 	if l.last != nil && l.last.Kind != e.Kind {
@@ -230,6 +260,15 @@ func (l *link) failed(err error) (told *Error, tell func()) {
 	return &again, tell
 }
 
+// held notes that the target could not be reached because of its bastion. That is known to the
+// bastion's own link, which says when to try again, and has told the log.
+func (l *link) held(e *Error) (told *Error, tell func()) {
+	l.last, l.lastAt = e, time.Now()
+	return e, func() {
+		l.mux.options.Log.Debug("cannot connect", "host", l.target.name(), "phase", e.Phase, "err", e)
+	}
+}
+
 // lost notes the end of a connection. The next command dials again at once, unless connections
 // keep dying young.
 func (l *link) lost(c *conn) {
@@ -239,6 +278,10 @@ func (l *link) lost(c *conn) {
 		return
 	}
 	l.mux.counters.lost.Add(1)
+	if ofBastion(cause) {
+		l.mux.options.Log.Debug("connection lost", "host", l.target.name(), "err", cause)
+		return
+	}
 	l.mux.options.Log.Warn("connection lost", "host", l.target.name(), "err", cause)
 }
 
@@ -250,8 +293,13 @@ func (l *link) mourn(c *conn, cause error) bool {
 	if l.conn == c {
 		l.conn = nil
 	}
+	l.retired = slices.DeleteFunc(l.retired, func(r *conn) bool { return r == c })
 	if errors.Is(cause, errUnwanted) || errors.Is(cause, errSpent) || errors.Is(cause, ErrClosed) {
 		return false
+	}
+	if ofBastion(cause) {
+		l.last, l.lastAt = l.target.fail(Transport, PhaseOutput, cause), time.Now()
+		return true
 	}
 	if time.Since(c.since) >= stable || l.last != nil && l.last.Kind != Transport {
 		l.failures = 0
@@ -274,6 +322,9 @@ func (l *link) close(cause error) {
 	}
 	if l.conn != nil {
 		l.conn.close(cause)
+	}
+	for _, c := range l.retired {
+		c.close(cause)
 	}
 }
 

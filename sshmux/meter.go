@@ -18,6 +18,7 @@ type meter struct {
 	counters *counters
 	made     time.Time    // with a monotonic reading, because a clock may be set
 	up       atomic.Bool  // the handshake is over
+	gone     atomic.Bool  // it has ended, whoever did that
 	last     atomic.Int64 // when bytes were last received, in nanoseconds since made
 
 	mu    sync.Mutex
@@ -40,7 +41,16 @@ func (m *meter) Read(p []byte) (int, error) {
 			m.keep(p[:n])
 		}
 	}
+	if err != nil {
+		m.gone.Store(true)
+	}
 	return n, err
+}
+
+// Close ends the connection.
+func (m *meter) Close() error {
+	m.gone.Store(true)
+	return m.Conn.Close()
 }
 
 func (m *meter) Write(p []byte) (int, error) {

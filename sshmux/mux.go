@@ -7,9 +7,13 @@
 //
 //	Mux ── link (a target: down, dialling or up) ── conn (one connection) ── session (one command)
 //
+// A target may be behind a bastion, and that behind another one. The connection to it is then
+// a channel of the bastion's connection, which is the one over which the bastion's own commands
+// run, and which all share that are behind it.
+//
 // Each connection has one goroutine of this package that owns it: it dials, answers or refuses
 // what the server asks, sends keepalives, and ends with the connection. A running command has
-// two more, or three if it has a Stdin.
+// two more, or three if it has a Stdin, and a connection through a bastion has three more.
 package sshmux
 
 import (
@@ -130,26 +134,36 @@ func (m *Mux) Ping(ctx context.Context, t Target) (rtt time.Duration, err error)
 	return call.link.ping(ctx)
 }
 
-// Hurry lets the next command for t connect at once, whatever pause a failure
-// has called for: a person has mended what was wrong, or believes so. It does so
+// Hurry lets the next command for t connect at once, and its bastions too, whatever pause a
+// failure has called for: a person has mended what was wrong, or believes so. It does so
 // once in ten seconds at most, because hosts lock out those who log in in vain
 // too often (RULES S1).
 func (m *Mux) Hurry(t Target) {
 	m.mu.Lock()
 	l := m.links[t.Key()]
 	m.mu.Unlock()
-	if l != nil {
+	for ; l != nil; l = l.via {
 		l.hurry()
 	}
 }
 
 // Retain closes the links of all targets that keep does not want, each as soon as no command
-// runs over it any more. A target that is used again later gets a new link.
+// runs over it any more. The links of bastions stay as long as one that stays goes through
+// them, wanted or not. A target that is used again later gets a new link.
 func (m *Mux) Retain(keep func(Target) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	wanted := make(map[*link]bool)
+	for _, l := range m.links {
+		if !keep(l.target) {
+			continue
+		}
+		for ; l != nil && !wanted[l]; l = l.via {
+			wanted[l] = true
+		}
+	}
 	for key, l := range m.links {
-		if keep(l.target) {
+		if wanted[l] {
 			continue
 		}
 		delete(m.links, key)
@@ -157,7 +171,25 @@ func (m *Mux) Retain(keep func(Target) bool) {
 			m.parted[l] = true
 			continue
 		}
-		l.close(errUnwanted)
+		m.end(l)
+	}
+}
+
+// end closes a link that nobody uses, and lets go of its bastion's. The caller holds mu.
+func (m *Mux) end(l *link) {
+	l.close(errUnwanted)
+	if l.via != nil {
+		m.release(l.via)
+	}
+}
+
+// release ends one use of a link. One that was given up ends with its last use. The caller
+// holds mu.
+func (m *Mux) release(l *link) {
+	l.users--
+	if l.users == 0 && m.parted[l] {
+		delete(m.parted, l)
+		m.end(l)
 	}
 }
 
@@ -199,11 +231,7 @@ func (m *Mux) join(ctx context.Context, t Target) (context.Context, *call, error
 	if m.closed {
 		return nil, nil, t.fail(Transport, PhaseDial, ErrClosed)
 	}
-	l := m.links[key]
-	if l == nil {
-		l = &link{mux: m, target: t.clone(), turn: make(chan struct{}, 1)}
-		m.links[key] = l
-	}
+	l := m.link(key, t)
 	ctx, cancel := context.WithCancelCause(ctx)
 	c := &call{link: l, cancel: cancel}
 	m.calls[c] = true
@@ -212,17 +240,27 @@ func (m *Mux) join(ctx context.Context, t Target) (context.Context, *call, error
 	return ctx, c, nil
 }
 
-// leave ends a call. A link that was given up meanwhile ends with its last call.
+// link returns the link of a target, which it makes if there is none, as well as those of its
+// bastions. The caller holds mu.
+func (m *Mux) link(key string, t Target) *link {
+	if l := m.links[key]; l != nil {
+		return l
+	}
+	l := &link{mux: m, target: t.clone(), turn: make(chan struct{}, 1)}
+	if via := l.target.Via; via != nil {
+		l.via = m.link(via.Key(), *via)
+		l.via.users++
+	}
+	m.links[key] = l
+	return l
+}
+
+// leave ends a call.
 func (m *Mux) leave(c *call) {
 	c.cancel(nil)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer m.under.Done()
 	delete(m.calls, c)
-	l := c.link
-	l.users--
-	if l.users == 0 && m.parted[l] {
-		delete(m.parted, l)
-		l.close(errUnwanted)
-	}
+	m.release(c.link)
 }

@@ -67,7 +67,7 @@ func (l *link) ownSecond(ctx context.Context, s *second) {
 	defer stop()
 	close(s.done)
 	c.serve()
-	close(c.dead)
+	c.die()
 	l.drop(s)
 }
 

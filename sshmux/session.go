@@ -52,7 +52,7 @@ type session struct {
 
 // run waits for a slot of the connection and runs a command.
 func (c *conn) run(ctx context.Context, r *request) (Exit, error) {
-	if err := c.slots.acquire(ctx, c.dead, c.mux.options.QueueTimeout); err != nil {
+	if err := c.slots.acquire(ctx, c.shut, c.mux.options.QueueTimeout); err != nil {
 		return notRun, c.target.fail(Transport, PhaseQueue, err)
 	}
 	s, err := c.open(ctx, r)
@@ -166,7 +166,7 @@ func (s *session) release() {
 
 // hold is called when the command no longer needs its slot, but the host may. As long as it
 // keeps the channel, that counts for sshd (RULES S3). When it keeps all of our slots, no
-// command can run over the connection any more, and it is given up for a new one. What hold
+// command can run over the connection any more, and it is retired for a new one. What hold
 // returns gives the slot back.
 func (s *session) hold() (unhold func()) {
 	if s.slots == nil {
@@ -174,7 +174,7 @@ func (s *session) hold() (unhold func()) {
 	}
 	timer := time.AfterFunc(closeGrace, func() {
 		if s.slots.hold() {
-			s.conn.close(errSpent)
+			s.conn.retire()
 		}
 	})
 	return func() {
@@ -185,21 +185,28 @@ func (s *session) hold() (unhold func()) {
 	}
 }
 
+// opening is the answer to a request for a channel.
+type opening struct {
+	ch   ssh.Channel
+	asks <-chan *ssh.Request
+	err  error
+}
+
 // openChannel asks the host for a channel. x/crypto never returns from a request that is sent
 // in the moment in which the connection ends; so nobody but a goroutine of its own waits for it.
-func (s *session) openChannel() error {
-	type answer struct {
-		ch   ssh.Channel
-		asks <-chan *ssh.Request
-		err  error
-	}
-	answered := make(chan answer, 1)
+func (c *conn) openChannel(kind string, extra []byte) <-chan opening {
+	answered := make(chan opening, 1)
 	go func() {
-		ch, asks, err := s.conn.ssh.OpenChannel("session", nil)
-		answered <- answer{ch, asks, err}
+		ch, asks, err := c.ssh.OpenChannel(kind, extra)
+		answered <- opening{ch, asks, err}
 	}()
+	return answered
+}
+
+// openChannel asks the host for the session's channel.
+func (s *session) openChannel() error {
 	select {
-	case a := <-answered:
+	case a := <-s.conn.openChannel("session", nil):
 		s.ch, s.asks = a.ch, a.asks
 		return a.err
 	case <-s.conn.dead:

@@ -61,6 +61,7 @@ const (
 // LinkStats says how the link of one target stands.
 type LinkStats struct {
 	Name, Addr, User string
+	Via              string // the name of the bastion that it goes through; empty: none
 	State            LinkState
 	Since            time.Time     // when it came up; zero if it is not up
 	MaxSessions      int           // commands that may run at once; 0 if it is not up
@@ -161,6 +162,9 @@ func (l *link) stats() LinkStats {
 	s := LinkStats{
 		Name: l.target.name(), Addr: l.target.Addr, User: l.target.User,
 		State: l.state(), Dials: l.dials, Failures: l.failures, Retry: l.retry,
+	}
+	if l.via != nil {
+		s.Via = l.via.target.name()
 	}
 	if l.last != nil {
 		s.LastError, s.LastErrorAt = l.last, l.lastAt

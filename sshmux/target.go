@@ -52,8 +52,13 @@ type Target struct {
 	// MaxSessions is how many commands may run at once over the link; others queue. 0 means 5:
 	// half of what sshd allows, because it frees a session a little after it has said so.
 	MaxSessions int
-	// ConnectTimeout overrides Options.ConnectTimeout if it is positive.
+	// ConnectTimeout overrides Options.ConnectTimeout if it is positive. The time to reach Via
+	// is Via's own.
 	ConnectTimeout time.Duration
+	// Via is the bastion from which Addr is reached, and looked up if it is a name; nil: it is
+	// reached directly. Its link is the one that commands for the same target use. Bastions
+	// may be behind others, but not in a circle.
+	Via *Target
 
 	sealed func() string // returns the password of a sealed target
 }
@@ -67,6 +72,10 @@ const defaultSessions = 5
 func (t Target) Seal() Target {
 	if password := t.Password; password != "" {
 		t.Password, t.sealed = "", func() string { return password }
+	}
+	if t.Via != nil {
+		via := t.Via.Seal()
+		t.Via = &via
 	}
 	return t
 }
@@ -108,6 +117,10 @@ func (t Target) Key() string {
 	list(t.KnownHosts)
 	field(string(t.HostKeyPolicy))
 	fmt.Fprintf(&b, "%d %d", t.MaxSessions, t.ConnectTimeout)
+	if t.Via != nil {
+		b.WriteByte(' ')
+		field(t.Via.Key())
+	}
 	return b.String()
 }
 
@@ -115,6 +128,10 @@ func (t Target) Key() string {
 func (t Target) clone() Target {
 	t.IdentityFiles = slices.Clone(t.IdentityFiles)
 	t.KnownHosts = slices.Clone(t.KnownHosts)
+	if t.Via != nil {
+		via := t.Via.clone()
+		t.Via = &via
+	}
 	return t.Seal()
 }
 
@@ -155,6 +172,11 @@ func (t Target) validate() error {
 	}
 	if len(t.KnownHosts) == 0 {
 		errs = append(errs, errors.New("no known_hosts file"))
+	}
+	if t.Via != nil {
+		if err := t.Via.validate(); err != nil {
+			errs = append(errs, &bastionError{*t.Via, err})
+		}
 	}
 	return errors.Join(errs...)
 }

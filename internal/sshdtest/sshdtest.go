@@ -402,6 +402,9 @@ func (s *Server) Accepted() int { return s.count("Accepted publickey ", "Accepte
 // Failed returns how many attempts to log in sshd has refused since Start.
 func (s *Server) Failed() int { return s.count("Failed publickey ", "Failed password ") }
 
+// Connections returns how many connections were made to the server since Start.
+func (s *Server) Connections() int { return s.count("Connection from ") }
+
 // count returns how many lines of the log begin with one of the prefixes.
 func (s *Server) count(prefixes ...string) int {
 	n := 0
