@@ -1,6 +1,9 @@
 package alf
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Host is a machine that is checked. A Host is read-only once it is loaded.
 type Host struct {
@@ -27,6 +30,19 @@ type SSH struct {
 	HostKeyPolicy  string   // HostKeyStrict or HostKeyAcceptNew
 	ConnectTimeout time.Duration
 	MaxSessions    int // commands at a time over the one connection
+	// Via is the bastion from which it is reached; nil: it is reached directly. It is another
+	// Host, or one that stands for "user@host:port": that has no Where, and nobody checks it.
+	Via *Host
+}
+
+// Bastions returns those through which a host is reached, the first one first.
+func (s SSH) Bastions() []*Host {
+	var all []*Host
+	for via := s.Via; via != nil; via = via.SSH.Via {
+		all = append(all, via)
+	}
+	slices.Reverse(all)
+	return all
 }
 
 // The host key policies.

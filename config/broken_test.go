@@ -1516,6 +1516,56 @@ notes_url = "$wiki$/a b"
 alf.toml:11: check "a" on host "web1": notes_url: "ftp://wiki/a b" begins neither with http:// nor with https://`},
 	{"UTF-16", "\xff\xfe[\x00h\x00]\x00", `alf.toml:1: the file is not UTF-8 but UTF-16: save it as UTF-8`},
 	{"UTF-16 of the other kind", "\xfe\xff[host.a]\n", `alf.toml:1: the file is not UTF-8 but UTF-16: save it as UTF-8`},
+	{"bastions", `
+[ssh]
+proxy_jump = ["jmup1", "a b@c", "@x", "x:0", "x@y z", "jump1,jump2"]
+[hostgroup.a]
+proxy_jump = ["jump1", "jump2"]
+ssh        = { proxy_jump = ["jump1"] }
+[hostgroup.b]
+proxy_jump = ["jmup3", "jump4"]
+[hostgroup.c]
+proxy_jump = ["jump1", "jump2"]
+[host.jump1]
+proxy_jump = 5
+[host.jump2]
+proxy_jump = "jump1"
+[host.jump3]
+proxy_jump = []
+[host.web1]
+hostgroups = ["c"]
+proxy_jump = ["jump3", "jump2"]
+[host.web2]
+hostgroups = ["b"]
+[host.web3]
+proxy_jump = ["jump3", "jump2"]
+`, `alf.toml:3: proxy_jump: "@x": there is no user before the @
+alf.toml:3: proxy_jump: "jump1,jump2": write a list, ["jump1", "jump2"]
+alf.toml:3: proxy_jump: "x:0": port "0" is not between 1 and 65535
+alf.toml:3: proxy_jump: "x@y z": "y z" is neither a host name nor an IP address
+alf.toml:6: ssh.proxy_jump is already set in line 5
+alf.toml:8: proxy_jump: there is no [host.jmup3], and a machine that is not checked is written as "user@jmup3"; did you mean "jump3"?
+alf.toml:8: proxy_jump: there is no [host.jump4], and a machine that is not checked is written as "user@jump4"; did you mean "jump1"?
+alf.toml:12: proxy_jump: want a string, got an integer
+alf.toml:19: proxy_jump: host "jump2" is behind "jump3" here, but not by its own settings: set proxy_jump in [host.jump2] as well, so that its connection is one and the same
+alf.toml:23: proxy_jump: host "jump2" is behind "jump3" here, but not by its own settings: set proxy_jump in [host.jump2] as well, so that its connection is one and the same`},
+	{"bastions in a circle", `
+[host.a]
+proxy_jump = ["b"]
+[host.b]
+proxy_jump = ["x@y", "c"]
+[host.c]
+proxy_jump = ["a"]
+[host.d]
+proxy_jump = ["d"]
+[host.e]
+proxy_jump = ["f"]
+[host.f]
+parents = ["e"]
+`, `alf.toml:5: proxy_jump: host "c" is behind "x@y:22" here, but not by its own settings: set proxy_jump in [host.c] as well, so that its connection is one and the same
+alf.toml:7: proxy_jump goes round in a circle: a behind b behind c behind a
+alf.toml:9: proxy_jump goes round in a circle: d behind d
+alf.toml:13: parents go round in a circle: e behind f behind e`},
 	{"files that are no keys", `
 [ssh]
 identity_files = ["text.key",

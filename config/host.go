@@ -25,6 +25,8 @@ type host struct {
 	unsure bool // a group of it is not there, and nobody knows its variables
 	all    vars // its own and those of its groups
 	made   *alf.Host
+	jumps  opt[[]jump]
+	jumped bool // made has its bastion
 }
 
 // reference is the name of something else, and where it stands.
@@ -44,6 +46,7 @@ func (h *host) keys(l *loader) keys {
 		"hostgroups": to(&h.hostgroups, listOf(readReference)),
 		"parents":    to(&h.parents, listOf(readReference)),
 		"notes_url":  set(&h.notesURL, readLine),
+		"proxy_jump": h.ssh.readJumps,
 		"ssh":        sub(h.ssh.keys(l)),
 		"vars":       l.readVars(&h.vars),
 	}
@@ -127,10 +130,11 @@ func newHostgroup(_ *loader, name string, at alf.Position) thing {
 
 func (g *hostgroup) keys(l *loader) keys {
 	k := keys{
-		"alias":   set(&g.alias, word),
-		"members": to(&g.members, readMembers),
-		"ssh":     sub(g.ssh.keys(l)),
-		"vars":    l.readVars(&g.vars),
+		"alias":      set(&g.alias, word),
+		"members":    to(&g.members, readMembers),
+		"proxy_jump": g.ssh.readJumps,
+		"ssh":        sub(g.ssh.keys(l)),
+		"vars":       l.readVars(&g.vars),
 	}
 	maps.Copy(k, g.own.keys())
 	return k

@@ -22,6 +22,9 @@ type resolver struct {
 	globs   map[string][]*host // the hosts that a pattern matches
 	marks   []uint8            // by host: scratch of pick
 
+	spots map[spot]*alf.Host // bastions that are none of the hosts
+	said  map[Error]bool     // mistakes that are told once
+
 	claims   map[alf.Key]claim
 	services []*alf.Service
 	calendar alf.Calendar
@@ -37,6 +40,7 @@ func (l *loader) resolve(file string) *Config {
 	for _, h := range l.hosts {
 		r.makeHost(h)
 	}
+	r.joinBastions()
 	r.joinParents()
 	for _, h := range l.hosts {
 		r.services = append(r.services, r.ownService(h))
@@ -64,6 +68,8 @@ func newResolver(l *loader) *resolver {
 		byGroup: make(map[string]*hostgroup, len(l.groups)),
 		globs:   make(map[string][]*host),
 		marks:   make([]uint8, len(l.hosts)),
+		spots:   make(map[spot]*alf.Host),
+		said:    make(map[Error]bool),
 		claims:  make(map[alf.Key]claim),
 	}
 	for i, h := range l.hosts {
@@ -175,11 +181,13 @@ func (r *resolver) makeHost(h *host) {
 		h.own = h.own.over(g.own)
 		h.all = h.all.over(g.vars)
 	}
+	ssh = ssh.over(r.ssh)
+	h.jumps = ssh.proxyJump
 	h.made = &alf.Host{
 		Name:    h.name,
 		Alias:   h.alias.v,
 		Address: h.address.or(some(string(h.name))).v,
-		SSH:     ssh.over(r.ssh).resolved(r.loader),
+		SSH:     ssh.resolved(r.loader),
 		Where:   h.at,
 	}
 	for _, g := range h.groups {
@@ -192,7 +200,7 @@ func (r *resolver) makeHost(h *host) {
 	r.warnEncrypted(h.made.SSH)
 }
 
-// joinParents gives every host its parents. Nobody is behind himself, however
+// joinParents gives every host its parents, of which its bastion is one. Nobody is behind himself, however
 // many stand between.
 func (r *resolver) joinParents() {
 	for _, h := range r.hosts {
@@ -207,6 +215,9 @@ func (r *resolver) joinParents() {
 				h.made.Parents = append(h.made.Parents, parent.name)
 			}
 		}
+		if bastion, ok := h.bastionParent(); ok && !slices.Contains(h.made.Parents, bastion) {
+			h.made.Parents = append(h.made.Parents, bastion)
+		}
 	}
 	done := make(map[alf.HostName]bool, len(r.hosts))
 	for _, h := range r.hosts {
@@ -218,7 +229,7 @@ func (r *resolver) joinParents() {
 // led to h.
 func (r *resolver) refuseCircle(h *host, below []alf.HostName, done map[alf.HostName]bool) {
 	if i := slices.Index(below, h.name); i >= 0 {
-		r.add(r.byName[below[len(below)-1]].parents[0].at, "parents go round in a circle: %s", circle(append(below[i:], h.name)))
+		r.add(r.byName[below[len(below)-1]].parentsAt(), "parents go round in a circle: %s", circle(append(below[i:], h.name)))
 	}
 	if done[h.name] {
 		return
@@ -227,6 +238,14 @@ func (r *resolver) refuseCircle(h *host, below []alf.HostName, done map[alf.Host
 	for _, p := range h.made.Parents {
 		r.refuseCircle(r.byName[p], append(below, h.name), done)
 	}
+}
+
+// parentsAt returns where h says what stands before it.
+func (h *host) parentsAt() alf.Position {
+	if len(h.parents) > 0 {
+		return h.parents[0].at
+	}
+	return h.jumps.at
 }
 
 func circle(names []alf.HostName) string { return strings.Join(textsOf(names), " behind ") }
@@ -482,8 +501,14 @@ func (r *resolver) warnNoHosts(file string) {
 func (r *resolver) warnLogins() {
 	var first *alf.Host
 	seen := make(map[*alf.Host]bool)
+	var used []*alf.Host
 	for _, s := range r.services {
-		if h := s.On; h != nil && !seen[h] && h.SSH.IdentityFiles == nil && !h.SSH.Agent && h.SSH.Password == "" {
+		if s.On != nil {
+			used = append(append(used, s.On), s.On.SSH.Bastions()...)
+		}
+	}
+	for _, h := range used {
+		if !seen[h] && h.SSH.IdentityFiles == nil && !h.SSH.Agent && h.SSH.Password == "" {
 			seen[h] = true
 			if first == nil || h.Name < first.Name {
 				first = h

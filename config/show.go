@@ -185,6 +185,9 @@ func (p printer) ssh(s alf.SSH) {
 	p.set("host_key_policy", s.HostKeyPolicy)
 	p.set("connect_timeout", s.ConnectTimeout)
 	p.set("max_sessions", s.MaxSessions)
+	if s.Via != nil {
+		p.list("proxy_jump", jumpNames(s))
+	}
 }
 
 func (p printer) vars(vars map[string]alf.Value) {

@@ -18,6 +18,7 @@ type ssh struct {
 	hostKeyPolicy  opt[string]
 	connectTimeout opt[time.Duration]
 	maxSessions    opt[int]
+	proxyJump      opt[[]jump]
 }
 
 func (s *ssh) keys(l *loader) keys {
@@ -31,7 +32,18 @@ func (s *ssh) keys(l *loader) keys {
 		"host_key_policy": set(&s.hostKeyPolicy, oneOf(alf.HostKeyStrict, alf.HostKeyAcceptNew)),
 		"connect_timeout": set(&s.connectTimeout, duration(time.Second, time.Hour)),
 		"max_sessions":    set(&s.maxSessions, number(1, 1000)),
+		"proxy_jump":      s.readJumps,
 	}
+}
+
+// readJumps reads proxy_jump, which a host or hostgroup may have itself or in its
+// table ssh.
+func (s *ssh) readJumps(m *mistakes, key string, v value) {
+	if s.proxyJump.set {
+		m.add(v.at, "%s is already set in line %d", key, s.proxyJump.at.Line)
+		return
+	}
+	set(&s.proxyJump, oneOrMore(readJump))(m, key, v)
 }
 
 func (s *ssh) loaded(*loader, bool) {}
@@ -48,6 +60,7 @@ func (s ssh) over(base ssh) ssh {
 		hostKeyPolicy:  s.hostKeyPolicy.or(base.hostKeyPolicy),
 		connectTimeout: s.connectTimeout.or(base.connectTimeout),
 		maxSessions:    s.maxSessions.or(base.maxSessions),
+		proxyJump:      s.proxyJump.or(base.proxyJump),
 	}
 }
 

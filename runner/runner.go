@@ -107,14 +107,23 @@ func (r *Runner) ping(ctx context.Context, t sshmux.Target, e alf.Execution) (al
 
 // target says where h is and as whom to log in.
 func target(h *alf.Host) sshmux.Target {
-	return sshmux.Target{
+	return login(h).Seal()
+}
+
+func login(h *alf.Host) sshmux.Target {
+	t := sshmux.Target{
 		Name: string(h.Name),
 		Addr: net.JoinHostPort(h.Address, strconv.Itoa(h.SSH.Port)),
 		User: h.SSH.User, IdentityFiles: h.SSH.IdentityFiles, Agent: h.SSH.Agent,
 		Password:   string(h.SSH.Password),
 		KnownHosts: h.SSH.KnownHosts, HostKeyPolicy: sshmux.HostKeyPolicy(h.SSH.HostKeyPolicy),
 		MaxSessions: h.SSH.MaxSessions, ConnectTimeout: h.SSH.ConnectTimeout,
-	}.Seal()
+	}
+	if h.SSH.Via != nil {
+		via := login(h.SSH.Via)
+		t.Via = &via
+	}
+	return t
 }
 
 var causes = map[sshmux.Kind]alf.Cause{

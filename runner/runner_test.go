@@ -234,3 +234,36 @@ func TestCauses(t *testing.T) {
 	f("timeout", alf.CauseTimeout, func(*alf.Host) {}, alf.Execution{Argv: []string{"sleep", "60"}, Limit: 300 * time.Millisecond})
 	s.AwaitNoProcesses()
 }
+
+// The connection to a bastion is the one of its own checks, and stays while one
+// behind it is wanted.
+func TestBastion(t *testing.T) {
+	bastion, server := sshdtest.Start(t, sshdtest.Options{}), sshdtest.Start(t, sshdtest.Options{})
+	jump, web := hostOf(bastion), hostOf(server)
+	jump.Name, web.SSH.Via = "jump1", jump
+	r := newRunner(t, runner.Options{})
+	both := func() {
+		t.Helper()
+		for _, h := range []*alf.Host{jump, web} {
+			if o := run(t.Context(), r, alf.Execution{Host: h, Shell: "echo hello"}); o.err != nil || o.stdout != "hello\n" {
+				t.Errorf("%s: %q, %v", h.Name, o.stdout, o.err)
+			}
+		}
+	}
+	both()
+	r.Retain(alf.NewInventory([]*alf.Host{web}, nil))
+	both()
+	if a, b := bastion.Connections(), server.Connections(); a != 1 || b != 1 {
+		t.Errorf("%d connections to the bastion and %d to the host, want one each", a, b)
+	}
+	r.Retain(alf.NewInventory([]*alf.Host{jump}, nil))
+	both()
+	if a, b := bastion.Connections(), server.Connections(); a != 1 || b != 2 {
+		t.Errorf("%d connections to the bastion and %d to the host, want 1 and 2", a, b)
+	}
+	bastion.Stop()
+	o := run(t.Context(), r, alf.Execution{Host: web, Shell: "true"})
+	if o.cause != alf.CauseTransport || !strings.Contains(o.err.Error(), "bastion jump1 (") {
+		t.Errorf("cause %v, %v, want one that names the bastion", o.cause, o.err)
+	}
+}
