@@ -19,12 +19,31 @@ func (l *loop) around(it *item, now time.Time) state.Around {
 		}
 		return a
 	}
+	if bastion := l.bastion(it); bastion != nil && bastion.state.Status != alf.Up {
+		a.Parents = append(a.Parents, bastion.state)
+		return a
+	}
 	for _, name := range it.service.Host.Parents {
 		if parent := l.items[alf.Key{Host: name}]; parent != nil {
 			a.Parents = append(a.Parents, parent.state)
 		}
 	}
 	return a
+}
+
+// bastion returns that of a host which is checked by its link. There is no way
+// around it, whichever other parents are UP.
+func (l *loop) bastion(it *item) *item {
+	if it.service.Builtin != alf.CheckSSH {
+		return nil
+	}
+	for via := it.service.Host.SSH.Via; via != nil; via = via.SSH.Via {
+		parent := l.items[alf.Key{Host: via.Name}]
+		if parent != nil && slices.Contains(it.service.Host.Parents, via.Name) {
+			return parent
+		}
+	}
+	return nil
 }
 
 // lookedSince returns since when it could have been checked: what is not run

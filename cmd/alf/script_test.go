@@ -31,6 +31,8 @@ func TestMain(m *testing.M) {
 //
 //	sshd                  starts a real sshd; sets $SSH_PORT, $SSH_USER, $SSH_KEY, $SSH_KNOWN_HOSTS
 //	sshd stop|start       stops it, and starts it again
+//	sshd bastion start    starts another one, for [host.jump1], and writes its settings; then stop, start,
+//	                      and connections N, which asserts how many connections its log tells of
 //	configure [LINE...]   writes alf.toml for that sshd, with further lines of [daemon]; sets $WEB
 //	accepted N            asserts how many logins its log tells of
 //	port NAME             sets $NAME to a free port
@@ -80,8 +82,9 @@ func setup(env *testscript.Env) error {
 
 // sshdOf is the sshd of a story.
 type sshdOf struct {
-	t      testing.TB
-	server *sshdtest.Server
+	t       testing.TB
+	server  *sshdtest.Server
+	bastion *sshdtest.Server
 }
 
 func sshd(ts *testscript.TestScript, neg bool, args []string) {
@@ -93,12 +96,36 @@ func sshd(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv("SSH_USER", s.server.User)
 		ts.Setenv("SSH_KEY", s.server.ClientKey)
 		ts.Setenv("SSH_KNOWN_HOSTS", s.server.KnownHosts)
+	case args[0] == "bastion":
+		s.control(ts, args[1:])
 	case args[0] == "stop":
 		s.server.Stop()
 	case args[0] == "start":
 		s.server.Restart()
 	default:
 		ts.Fatalf("usage: sshd [stop|start]")
+	}
+}
+
+// control does what "sshd bastion" asks for.
+func (s *sshdOf) control(ts *testscript.TestScript, args []string) {
+	switch {
+	case args[0] == "start" && s.bastion != nil:
+		s.bastion.Restart()
+	case args[0] == "start":
+		s.bastion = sshdtest.Start(s.t, sshdtest.Options{})
+		text := fmt.Sprintf("host.jump1.address = \"127.0.0.1\"\nhost.jump1.ssh.port = %d\nhost.jump1.ssh.user = %q\nhost.jump1.ssh.identity_files = [%q]\nhost.jump1.ssh.known_hosts = %q\n",
+			s.bastion.Port, s.bastion.User, s.bastion.ClientKey, s.bastion.KnownHosts)
+		file := ts.MkAbs("conf.d/web.toml")
+		rest, err := os.ReadFile(file)
+		ts.Check(err)
+		ts.Check(os.WriteFile(file, append([]byte(text), rest...), 0o600))
+	case args[0] == "stop":
+		s.bastion.Stop()
+	default:
+		if got := strconv.Itoa(s.bastion.Connections()); got != args[1] {
+			ts.Fatalf("%s connections to the bastion, want %s", got, args[1])
+		}
 	}
 }
 
