@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/crypto/ssh"
@@ -21,25 +23,15 @@ const maxTries = 6
 type credentials struct {
 	methods  []ssh.AuthMethod
 	problems []error // the keys that could not be had, and why
+	doubts   []error // why certificates may be refused that were offered
 	release  func()  // ends the talk with the agent; nil without one
 }
 
 // newCredentials reads the target's keys. The caller closes the result when the login is over.
 // The error is that there is nothing to offer.
-func newCredentials(ctx context.Context, t Target) (*credentials, error) {
+func (m *Mux) newCredentials(ctx context.Context, t Target) (*credentials, error) {
 	c := new(credentials)
-	var signers []ssh.Signer
-	for _, file := range t.IdentityFiles {
-		s, err := readKey(file)
-		if err != nil {
-			c.problems = append(c.problems, err)
-			continue
-		}
-		signers = append(signers, s)
-	}
-	if t.Agent {
-		signers = append(signers, c.askAgent(ctx, t)...)
-	}
+	signers := c.signers(ctx, &m.keys, t)
 	password := t.password()
 	tries := maxTries
 	if password != "" {
@@ -57,6 +49,31 @@ func newCredentials(ctx context.Context, t Target) (*credentials, error) {
 		return nil, errors.Join(append([]error{errors.New("nothing to log in with")}, c.problems...)...)
 	}
 	return c, nil
+}
+
+// signers returns all keys in the order of ssh: those with certificates, those in files, those
+// of the agent.
+func (c *credentials) signers(ctx context.Context, keys *keyCache, t Target) []ssh.Signer {
+	var certified, plain []ssh.Signer
+	for _, file := range t.IdentityFiles {
+		s, err := keys.read(file, t.passphrase())
+		if err != nil {
+			c.problems = append(c.problems, err)
+			continue
+		}
+		plain = append(plain, s)
+		beside := file + certBeside
+		if _, err := os.Stat(beside); !slices.Contains(t.CertificateFiles, beside) && !errors.Is(err, fs.ErrNotExist) {
+			certified = append(certified, c.certify(beside, t.User, s)...)
+		}
+	}
+	if t.Agent {
+		plain = append(plain, c.askAgent(ctx, t)...)
+	}
+	for _, file := range t.CertificateFiles {
+		certified = append(certified, c.certify(file, t.User, plain...)...)
+	}
+	return append(certified, plain...)
 }
 
 func (c *credentials) close() {
@@ -79,44 +96,26 @@ func distinct(signers []ssh.Signer, tries int) []ssh.Signer {
 	return list
 }
 
-// answer returns what answers each question that is not to be echoed with the password, and
-// any other with nothing.
-func answer(password string) ssh.KeyboardInteractiveChallenge {
-	return func(_, _ string, questions []string, echos []bool) ([]string, error) {
-		answers := make([]string, len(questions))
-		for i := range questions {
-			if !echos[i] {
-				answers[i] = password
-			}
-		}
-		return answers, nil
-	}
-}
+// maxRounds is how often a host may ask within one login. It may greet without a question.
+const maxRounds = 5
 
-// readKey reads a private key. Like ssh, it refuses a file of ours that others may read.
-func readKey(file string) (ssh.Signer, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return nil, fmt.Errorf("identity file: %w", err)
+// answer returns what answers the one question of keyboard-interactive that we have an answer
+// for: one for a secret, which is not to be echoed.
+func answer(password string) ssh.KeyboardInteractiveChallenge {
+	rounds, told := 0, false
+	return func(_, _ string, questions []string, echos []bool) ([]string, error) {
+		rounds++
+		switch {
+		case rounds > maxRounds:
+			return nil, errors.New("the host asks without end")
+		case len(questions) == 0:
+			return nil, nil
+		case told || len(questions) > 1 || echos[0]:
+			return nil, fmt.Errorf("the host asks for more than a password: %q", clean([]byte(strings.Join(questions, " "))))
+		}
+		told = true
+		return []string{password}, nil
 	}
-	if info.Mode()&fs.ModeNamedPipe != 0 { // to open it could take for ever
-		return nil, fmt.Errorf("identity file %s is a pipe", file)
-	}
-	if mode := info.Mode().Perm(); ours(info) && mode&0o077 != 0 {
-		return nil, fmt.Errorf("identity file %s: others may read it (mode %#o): run chmod 600 on it", file, mode)
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("identity file: %w", err)
-	}
-	signer, err := ssh.ParsePrivateKey(text)
-	if _, encrypted := errors.AsType[*ssh.PassphraseMissingError](err); encrypted {
-		return nil, fmt.Errorf("identity file %s is encrypted: use an agent", file)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("identity file %s: %w", file, err)
-	}
-	return signer, nil
 }
 
 func ours(info fs.FileInfo) bool {

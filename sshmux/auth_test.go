@@ -39,25 +39,27 @@ func keyring(t *testing.T) (socket string, key ssh.PublicKey) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	socket = filepath.Join(t.TempDir(), "agent")
-	l, err := net.Listen("unix", socket)
+	return agentOf(t, ring), key
+}
+
+// agentOf serves an agent, and returns its socket.
+func agentOf(t *testing.T, ring agent.Agent) (socket string) {
+	t.Helper()
+	return socketOf(t, func(c net.Conn) { agent.ServeAgent(ring, c) })
+}
+
+// rawKey returns the private key in a file.
+func rawKey(t *testing.T, file string) any {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				agent.ServeAgent(ring, c)
-				c.Close()
-			}()
-		}
-	}()
-	return socket, key
+	key, err := ssh.ParseRawPrivateKey(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 func TestAgent(t *testing.T) {
@@ -99,7 +101,7 @@ func TestManyKeys(t *testing.T) {
 }
 
 func TestPasswordMethods(t *testing.T) {
-	f := func(name string, change func(*ssh.ServerConfig), password string, ok bool) {
+	f := func(name string, change func(*ssh.ServerConfig), password string, ok bool, says ...string) {
 		t.Helper()
 		h, target := newHost(t)
 		change(&h.config)
@@ -112,21 +114,44 @@ func TestPasswordMethods(t *testing.T) {
 		if !ok {
 			kind(t, err, Auth, PhaseAuth)
 		}
-	}
-	interactive := func(c *ssh.ServerConfig) {
-		c.PasswordCallback = nil
-		c.KeyboardInteractiveCallback = func(_ ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-			answers, err := ask("", "", []string{"Password: ", "Name: "}, []bool{false, true})
-			if err != nil || answers[0] != "hunter2" || answers[1] != "" {
-				return nil, errors.New("no")
+		for _, text := range says {
+			if !strings.Contains(err.Error(), text) {
+				t.Errorf("%s: %v, want one with %q", name, err, text)
 			}
-			return nil, nil
 		}
 	}
+	asks := func(rounds ...[]string) func(*ssh.ServerConfig) {
+		return func(c *ssh.ServerConfig) {
+			c.PasswordCallback = nil
+			c.KeyboardInteractiveCallback = func(_ ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+				var all []string
+				for _, questions := range rounds {
+					echos := make([]bool, len(questions))
+					for i, q := range questions {
+						echos[i] = q == "Name: "
+					}
+					answers, err := ask("", "", questions, echos)
+					if err != nil {
+						return nil, err
+					}
+					all = append(all, answers...)
+				}
+				if strings.Join(all, "") != "hunter2" {
+					return nil, errors.New("no")
+				}
+				return nil, nil
+			}
+		}
+	}
+	secret, none := []string{"Password: "}, []string{}
 	f("password", func(*ssh.ServerConfig) {}, "hunter2", true)
 	f("wrong password", func(*ssh.ServerConfig) {}, "hunter3", false)
-	f("keyboard-interactive", interactive, "hunter2", true)
-	f("wrong keyboard-interactive", interactive, "hunter3", false)
+	f("keyboard-interactive", asks(none, secret, none), "hunter2", true)
+	f("wrong keyboard-interactive", asks(secret), "hunter3", false)
+	f("two questions", asks([]string{"Password: ", "Name: "}), "hunter2", false, `asks for more than a password: "Password: Name:"`)
+	f("a question that is no secret", asks([]string{"Name: "}), "hunter2", false, `asks for more than a password: "Name:"`)
+	f("a second question", asks(secret, []string{"Code: "}), "hunter2", false, `asks for more than a password: "Code:"`)
+	f("no end", asks(none, none, none, none, none, none, secret), "hunter2", false, "asks without end")
 }
 
 func TestIdentityFiles(t *testing.T) {
@@ -153,20 +178,20 @@ func TestIdentityFiles(t *testing.T) {
 			t.Errorf("err = %v, want one with %q and %s", err, want, file)
 		}
 	}
-	f(string(pem.EncodeToMemory(block)), 0o600, "is encrypted: use an agent")
+	f(string(pem.EncodeToMemory(block)), 0o600, "is encrypted: use an agent, or set its passphrase")
 	f(plain, 0o640, "others may read it (mode 0640): run chmod 600")
 	f("nonsense", 0o600, "no key found")
 }
 
 // No error, no log and no statistic holds what is secret, whatever goes wrong.
 func TestNoSecrets(t *testing.T) {
-	const password, token = "hunter3-password", "hunter4-token"
+	const password, passphrase, token = "hunter3-password", "hunter5-passphrase", "hunter4-token"
 	var said bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	note := func(err error) { fmt.Fprintf(&said, "%v %+v %#v\n", err, err, err) }
 
 	h, target := newHost(t)
-	target.Password = password
+	target.Password, target.Passphrase = password, passphrase
 	wrong := newMux(t, Options{Dial: h.Dial, Log: log})
 	c := Command{Shell: "exit " + token, Env: []string{"TOKEN=" + token}, Timeout: time.Millisecond}
 	for range 2 {
@@ -180,7 +205,7 @@ func TestNoSecrets(t *testing.T) {
 	note(err)
 
 	real, realTarget, _ := start(t, sshdtest.Options{})
-	realTarget.Password = password
+	realTarget.Password, realTarget.Passphrase = password, passphrase
 	c.Shell = "sleep 300"
 	_, err = real.Run(t.Context(), realTarget, c)
 	note(err)
@@ -188,7 +213,7 @@ func TestNoSecrets(t *testing.T) {
 	fmt.Fprintf(&said, "%v %+v %#v %s %s\n", target, target, target, target, target.Key())
 	fmt.Fprintf(&said, "%+v %+v\n", wrong.Stats(), real.Stats())
 	log.Info("target", "target", target)
-	for _, secret := range []string{password, token} {
+	for _, secret := range []string{password, passphrase, token} {
 		if strings.Contains(said.String(), secret) {
 			t.Errorf("%q is told: %s", secret, &said)
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,7 +37,7 @@ func (m *Mux) dial(ctx context.Context, t Target, over *conn) (*conn, error) {
 	if err != nil {
 		return nil, t.fail(Config, PhaseHostKey, err)
 	}
-	login, err := newCredentials(ctx, t)
+	login, err := m.newCredentials(ctx, t)
 	if err != nil {
 		return nil, t.fail(Config, PhaseAuth, err)
 	}
@@ -171,7 +172,7 @@ func (d *dialer) explain(ctx context.Context, wire *meter, login *credentials, e
 		return t.fail(HostKey, PhaseHostKey, fmt.Errorf("the host has no key of a type that is known for it: want %q, it has %q", e.SupportedAlgorithms, e.RequestedAlgorithms))
 	}
 	if d.phase == PhaseAuth && !broken(err) {
-		return t.fail(Auth, PhaseAuth, errors.Join(append([]error{refusal(d.target.User, err)}, login.problems...)...))
+		return t.fail(Auth, PhaseAuth, errors.Join(slices.Concat([]error{refusal(d.target.User, err)}, login.problems, login.doubts)...))
 	}
 	if cause := d.over.gone(); cause != nil {
 		return t.fail(Transport, d.phase, cause)

@@ -126,6 +126,9 @@ func (k *trust) look(find func(host string) []*knownLine) {
 // hosts returns what a target is called in known_hosts files, the first name first, each with
 // its port.
 func hosts(t Target) []string {
+	if t.HostKeyAlias != "" {
+		return []string{net.JoinHostPort(t.HostKeyAlias, "22")}
+	}
 	list := []string{t.Addr}
 	if host, port, err := net.SplitHostPort(t.Addr); err == nil && t.Name != "" && t.Name != host && plainName(t.Name) {
 		list = slices.Insert(list, 0, net.JoinHostPort(t.Name, port))

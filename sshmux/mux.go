@@ -79,6 +79,7 @@ func or[T int | time.Duration](v, otherwise T) T {
 type Mux struct {
 	options  Options
 	hostKeys hostKeys
+	keys     keyCache
 	buffers  sync.Pool // of *[]byte, for output on its way
 	counters counters
 

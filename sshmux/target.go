@@ -29,6 +29,8 @@ type Target struct {
 	// Name is what people call the host: in errors, logs and statistics, and for looking up
 	// its key, before Addr.
 	Name string
+	// HostKeyAlias replaces both for looking up its key, and stands there without the port.
+	HostKeyAlias string
 	// Addr is "host:port".
 	Addr string
 	// User is the account to log in as.
@@ -36,7 +38,13 @@ type Target struct {
 	// IdentityFiles are private keys, offered in order within one login. They are read at each
 	// attempt to connect. A file that cannot be used is passed over; it is an error only if
 	// there is no other way to log in.
+	// A certificate that lies beside one as "FILE-cert.pub" is offered before.
 	IdentityFiles []string
+	// Passphrase opens those identity files that are encrypted; empty: they are passed over.
+	// Who keeps a Target should keep it sealed.
+	Passphrase string `json:"-"`
+	// CertificateFiles are further certificates, of keys in IdentityFiles or of the agent's.
+	CertificateFiles []string
 	// Agent offers the keys of the agent at AgentSocket, after the identity files.
 	Agent bool
 	// AgentSocket is the agent's socket; empty means $SSH_AUTH_SOCK.
@@ -60,18 +68,22 @@ type Target struct {
 	// may be behind others, but not in a circle.
 	Via *Target
 
-	sealed func() string // returns the password of a sealed target
+	sealed func() secrets // returns those of a sealed target
 }
 
 // defaultSessions is half of sshd's MaxSessions 10.
 const defaultSessions = 5
 
-// Seal returns the same target with its password in a place where package fmt does not find it:
-// it calls no method of what lies in an unexported field, and so would print it. A sealed
-// target has an empty Password and the same Key, and logs in as before.
+// secrets are what nobody may read of a target.
+type secrets struct{ password, passphrase string }
+
+// Seal returns the same target with its secrets in a place where package fmt does not find them:
+// it calls no method of what lies in an unexported field, and so would print them. A sealed
+// target has an empty Password and Passphrase and the same Key, and logs in as before.
 func (t Target) Seal() Target {
-	if password := t.Password; password != "" {
-		t.Password, t.sealed = "", func() string { return password }
+	if t.Password != "" || t.Passphrase != "" {
+		s := secrets{t.password(), t.passphrase()}
+		t.Password, t.Passphrase, t.sealed = "", "", func() secrets { return s }
 	}
 	if t.Via != nil {
 		via := t.Via.Seal()
@@ -83,9 +95,17 @@ func (t Target) Seal() Target {
 // password returns the password, sealed or not.
 func (t Target) password() string {
 	if t.Password == "" && t.sealed != nil {
-		return t.sealed()
+		return t.sealed().password
 	}
 	return t.Password
+}
+
+// passphrase returns that of the identity files, sealed or not.
+func (t Target) passphrase() string {
+	if t.Passphrase == "" && t.sealed != nil {
+		return t.sealed().passphrase
+	}
+	return t.Passphrase
 }
 
 // Key returns a string that is equal for equal targets only. It holds no secret.
@@ -110,8 +130,14 @@ func (t Target) Key() string {
 	list(t.IdentityFiles)
 	field(strconv.FormatBool(t.Agent))
 	field(t.AgentSocket)
-	if password := t.password(); password != "" {
-		sum := sha256.Sum256([]byte(password))
+	list(t.CertificateFiles)
+	field(t.HostKeyAlias)
+	for _, secret := range [...]string{t.password(), t.passphrase()} {
+		if secret == "" {
+			field("")
+			continue
+		}
+		sum := sha256.Sum256([]byte(secret))
 		field(hex.EncodeToString(sum[:]))
 	}
 	list(t.KnownHosts)
@@ -127,6 +153,7 @@ func (t Target) Key() string {
 // clone returns a sealed copy that shares no slice with its caller.
 func (t Target) clone() Target {
 	t.IdentityFiles = slices.Clone(t.IdentityFiles)
+	t.CertificateFiles = slices.Clone(t.CertificateFiles)
 	t.KnownHosts = slices.Clone(t.KnownHosts)
 	if t.Via != nil {
 		via := t.Via.clone()
@@ -135,7 +162,7 @@ func (t Target) clone() Target {
 	return t.Seal()
 }
 
-// String returns the target without its password.
+// String returns the target without its secrets.
 func (t Target) String() string {
 	return fmt.Sprintf("%s@%s (%s)", t.User, t.Addr, t.Name)
 }
@@ -143,7 +170,7 @@ func (t Target) String() string {
 // Format makes every verb of package fmt print what String returns.
 func (t Target) Format(f fmt.State, _ rune) { io.WriteString(f, t.String()) }
 
-// LogValue returns what String does, so that no handler logs the password.
+// LogValue returns what String does, so that no handler logs a secret.
 func (t Target) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
 // name returns what to call the host.
