@@ -23,7 +23,10 @@ type Host struct {
 type SSH struct {
 	Port           int
 	User           string
+	HostKeyAlias   string   // what known_hosts calls it; "": by its name and address
 	IdentityFiles  []string // tried in order within one login
+	Passphrase     Secret   // of those that are encrypted
+	Certificates   []string // files, besides those that lie beside the identity files
 	Agent          bool     // use the agent that SSH_AUTH_SOCK names
 	Password       Secret
 	KnownHosts     []string // files; the first one takes new keys

@@ -1516,6 +1516,31 @@ notes_url = "$wiki$/a b"
 alf.toml:11: check "a" on host "web1": notes_url: "ftp://wiki/a b" begins neither with http:// nor with https://`},
 	{"UTF-16", "\xff\xfe[\x00h\x00]\x00", `alf.toml:1: the file is not UTF-8 but UTF-16: save it as UTF-8`},
 	{"UTF-16 of the other kind", "\xfe\xff[host.a]\n", `alf.toml:1: the file is not UTF-8 but UTF-16: save it as UTF-8`},
+	{"keys and passphrases", `
+[ssh]
+identity_files    = ["locked.key"]
+certificate_files = ["good.key", "none.pub", "a-cert.pub"]
+host_key_alias    = "a b"
+[host.h]
+[host.i]
+[host.j.ssh]
+passphrase = { file = "wrong.secret" }
+[host.k.ssh]
+passphrase = "wrong"
+[hostgroup.g]
+members = ["h", "i"]
+ssh     = { passphrase = { file = "wrong.secret" } }
+-- a-cert.pub --
+ssh-ed25519-cert-v01@openssh.com AAAA
+-- good.key --
+-- wrong.secret --
+sesame
+-- locked.key --
+` + privateKey("aes256-ctr"), `alf.toml:4: certificate_files: good.key: no OpenSSH certificate in it
+alf.toml:4: certificate_files: open none.pub: no such file or directory
+alf.toml:5: host_key_alias: "a b" is no host name
+alf.toml:11: ssh.passphrase: there is no [secret.NAME] of this name; a secret itself never stands in the configuration
+alf.toml:14: passphrase: locked.key: the passphrase is wrong`},
 	{"bastions", `
 [ssh]
 proxy_jump = ["jmup1", "a b@c", "@x", "x:0", "x@y z", "jump1,jump2"]

@@ -24,6 +24,9 @@ type Options struct {
 	Plugins   func(name string) bool   // knows the names of Alf's own plugins
 	Runtime   func(name string) bool   // knows the macros that have a value only when a check runs
 	Getenv    func(name string) string // nil: os.Getenv
+	// CheckKey opens an encrypted private key; nil: whether a passphrase is right, only the
+	// login will tell.
+	CheckKey func(key []byte, passphrase string) error
 }
 
 // Config is all that the files say, with every default filled in. It is
@@ -99,7 +102,7 @@ type loader struct {
 
 	journalAt alf.Position
 	nagiosAt  alf.Position
-	encrypted map[string]alf.Position // key files that want a passphrase, and where they are named
+	encrypted map[string]encryptedKey
 }
 
 func newLoader(o Options) *loader {
@@ -123,7 +126,7 @@ func newLoader(o Options) *loader {
 		secrets: make(map[string]alf.Secret),
 		periods: make(map[string]*timeperiod),
 
-		encrypted: make(map[string]alf.Position),
+		encrypted: make(map[string]encryptedKey),
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"alf"
 )
 
 // identityFile reads the name of a private key, which must be there and look like
@@ -25,9 +27,63 @@ func (l *loader) identityFile(v value) (string, error) {
 		return name, fmt.Errorf("%s: %w", name, err)
 	}
 	if _, known := l.encrypted[name]; encrypted && !known {
-		l.encrypted[name] = v.at
+		l.encrypted[name] = encryptedKey{v.at, data}
 	}
 	return name, nil
+}
+
+// encryptedKey is a key file that wants a passphrase.
+type encryptedKey struct {
+	at   alf.Position // where it is named first
+	data []byte
+}
+
+// certificateFile reads the name of a certificate of a key.
+func (l *loader) certificateFile(v value) (string, error) {
+	name, err := l.path(v)
+	if err != nil || l.NoSecrets {
+		return name, err
+	}
+	data, err := readOwn(name, maxSecretFile, notWritable)
+	if err != nil {
+		return name, err
+	}
+	if kind, _, _ := strings.Cut(string(data), " "); !strings.HasSuffix(kind, "-cert-v01@openssh.com") {
+		return name, fmt.Errorf("%s: no OpenSSH certificate in it", name)
+	}
+	return name, nil
+}
+
+// opened is a key file and the passphrase that it was opened with.
+type opened struct {
+	file       string
+	passphrase alf.Secret
+}
+
+// checkKeys says which keys cannot be used for want of a passphrase, or with the
+// wrong one. Each is opened once, which takes its time. No error tells the
+// passphrase.
+func (r *resolver) checkKeys(s ssh, out alf.SSH) {
+	if out.Passphrase == "" || r.NoSecrets {
+		r.warnEncrypted(out)
+		return
+	}
+	locked := false
+	for _, file := range out.IdentityFiles {
+		key, ok := r.encrypted[file]
+		locked = locked || ok
+		with := opened{file, out.Passphrase}
+		if !ok || r.CheckKey == nil || r.tried[with] {
+			continue
+		}
+		r.tried[with] = true
+		if err := r.CheckKey(key.data, string(out.Passphrase)); err != nil {
+			r.add(s.passphrase.at, "passphrase: %s: %v", file, err)
+		}
+	}
+	if !locked {
+		r.warn(s.passphrase.at, "passphrase: none of identity_files is encrypted")
+	}
 }
 
 // openSSHMagic begins a key in OpenSSH's own format. The name of the cipher

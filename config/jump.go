@@ -168,7 +168,9 @@ func (r *resolver) elsewhere(j jump, via *alf.Host) *alf.Host {
 	if j.port != 0 {
 		s.port = some(j.port)
 	}
-	b := &alf.Host{Name: alf.HostName(j.host), Address: j.host, SSH: s.over(r.ssh).resolved(r.loader)}
+	s = s.over(r.ssh)
+	b := &alf.Host{Name: alf.HostName(j.host), Address: j.host, SSH: s.resolved(r.loader)}
+	r.checkKeys(s, b.SSH)
 	b.SSH.Via = via
 	r.spots[key] = b
 	return b

@@ -78,3 +78,32 @@ func TestProxyJump(t *testing.T) {
 		t.Errorf("Load again = %v", err)
 	}
 }
+
+func TestKeySettings(t *testing.T) {
+	c := load(t, `
+[ssh]
+identity_files    = ["locked.key"]
+passphrase        = { file = "right.secret" }
+certificate_files = ["locked-cert.pub"]
+[host.web1.ssh]
+host_key_alias = "cluster"
+-- locked-cert.pub --
+ssh-ed25519-cert-v01@openssh.com AAAA
+-- right.secret --
+right
+-- locked.key --
+`+privateKey("aes256-ctr"))
+	s := c.Inventory.Host("web1").SSH
+	if s.Passphrase != "right" || len(s.Certificates) != 1 || s.HostKeyAlias != "cluster" {
+		t.Errorf("SSH = %+v", s)
+	}
+	var out bytes.Buffer
+	if err := c.Show(&out, "web1", ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"passphrase = \"<secret>\"\n", "certificate_files = [\"/", "host_key_alias = \"cluster\"\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("Show prints %s, want %s", &out, want)
+		}
+	}
+}

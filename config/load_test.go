@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/pem"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,12 @@ func options() Options {
 		Plugins: func(name string) bool { return name == "check_mem" },
 		Runtime: func(name string) bool { return name == "SERVICESTATE" || name == "HOSTSTATE" },
 		Getenv:  func(name string) string { return environment[name] },
+		CheckKey: func(_ []byte, passphrase string) error {
+			if passphrase != "right" {
+				return errors.New("the passphrase is wrong")
+			}
+			return nil
+		},
 	}
 }
 

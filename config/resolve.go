@@ -24,6 +24,7 @@ type resolver struct {
 
 	spots map[spot]*alf.Host // bastions that are none of the hosts
 	said  map[Error]bool     // mistakes that are told once
+	tried map[opened]bool    // keys whose passphrases are checked
 
 	claims   map[alf.Key]claim
 	services []*alf.Service
@@ -70,6 +71,7 @@ func newResolver(l *loader) *resolver {
 		marks:   make([]uint8, len(l.hosts)),
 		spots:   make(map[spot]*alf.Host),
 		said:    make(map[Error]bool),
+		tried:   make(map[opened]bool),
 		claims:  make(map[alf.Key]claim),
 	}
 	for i, h := range l.hosts {
@@ -197,7 +199,7 @@ func (r *resolver) makeHost(h *host) {
 	h.made.NotesURL = s.link(h.notesURL.v, "notes_url")
 	r.publish(s)
 	h.made.Vars = s.show(maps.Clone(h.all).over(r.defaults.vars))
-	r.warnEncrypted(h.made.SSH)
+	r.checkKeys(ssh, h.made.SSH)
 }
 
 // joinParents gives every host its parents, of which its bastion is one. Nobody is behind himself, however
@@ -476,8 +478,8 @@ func (r *resolver) warnEncrypted(s alf.SSH) {
 		return
 	}
 	for _, file := range s.IdentityFiles {
-		if at, ok := r.encrypted[file]; ok {
-			r.warn(at, "identity_files: %s is encrypted and cannot be used: load it into an agent, and set agent = true", file)
+		if key, ok := r.encrypted[file]; ok {
+			r.warn(key.at, "identity_files: %s is encrypted and cannot be used: set passphrase, or load it into an agent and set agent = true", file)
 		}
 	}
 }

@@ -179,10 +179,15 @@ func (p printer) ssh(s alf.SSH) {
 	p.set("user", s.User)
 	p.set("port", s.Port)
 	p.list("identity_files", s.IdentityFiles)
+	p.optional("passphrase", s.Passphrase.String())
+	if len(s.Certificates) > 0 {
+		p.list("certificate_files", s.Certificates)
+	}
 	p.set("agent", s.Agent)
 	p.optional("password", s.Password.String())
 	p.list("known_hosts", s.KnownHosts)
 	p.set("host_key_policy", s.HostKeyPolicy)
+	p.optional("host_key_alias", s.HostKeyAlias)
 	p.set("connect_timeout", s.ConnectTimeout)
 	p.set("max_sessions", s.MaxSessions)
 	if s.Via != nil {

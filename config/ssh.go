@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -12,10 +13,13 @@ type ssh struct {
 	user           opt[string]
 	port           opt[int]
 	identityFiles  opt[[]string]
+	passphrase     opt[alf.Secret]
+	certificates   opt[[]string]
 	agent          opt[bool]
 	password       opt[alf.Secret]
 	knownHosts     opt[[]string]
 	hostKeyPolicy  opt[string]
+	hostKeyAlias   opt[string]
 	connectTimeout opt[time.Duration]
 	maxSessions    opt[int]
 	proxyJump      opt[[]jump]
@@ -23,16 +27,19 @@ type ssh struct {
 
 func (s *ssh) keys(l *loader) keys {
 	return keys{
-		"user":            set(&s.user, word),
-		"port":            set(&s.port, number(1, 65535)),
-		"identity_files":  set(&s.identityFiles, listOf(l.identityFile)),
-		"agent":           set(&s.agent, boolean),
-		"password":        set(&s.password, l.secret),
-		"known_hosts":     set(&s.knownHosts, oneOrMore(l.path)),
-		"host_key_policy": set(&s.hostKeyPolicy, oneOf(alf.HostKeyStrict, alf.HostKeyAcceptNew)),
-		"connect_timeout": set(&s.connectTimeout, duration(time.Second, time.Hour)),
-		"max_sessions":    set(&s.maxSessions, number(1, 1000)),
-		"proxy_jump":      s.readJumps,
+		"user":              set(&s.user, word),
+		"port":              set(&s.port, number(1, 65535)),
+		"identity_files":    set(&s.identityFiles, listOf(l.identityFile)),
+		"passphrase":        set(&s.passphrase, l.secret),
+		"certificate_files": set(&s.certificates, listOf(l.certificateFile)),
+		"agent":             set(&s.agent, boolean),
+		"password":          set(&s.password, l.secret),
+		"known_hosts":       set(&s.knownHosts, oneOrMore(l.path)),
+		"host_key_policy":   set(&s.hostKeyPolicy, oneOf(alf.HostKeyStrict, alf.HostKeyAcceptNew)),
+		"host_key_alias":    set(&s.hostKeyAlias, readAlias),
+		"connect_timeout":   set(&s.connectTimeout, duration(time.Second, time.Hour)),
+		"max_sessions":      set(&s.maxSessions, number(1, 1000)),
+		"proxy_jump":        s.readJumps,
 	}
 }
 
@@ -48,12 +55,24 @@ func (s *ssh) readJumps(m *mistakes, key string, v value) {
 
 func (s *ssh) loaded(*loader, bool) {}
 
+// readAlias reads a name that can stand in known_hosts.
+func readAlias(v value) (string, error) {
+	s, err := word(v)
+	if err == nil && !isHostName(s) {
+		err = fmt.Errorf("%q is no host name", s)
+	}
+	return s, err
+}
+
 // over returns the settings of s, and those of base where s has none.
 func (s ssh) over(base ssh) ssh {
 	return ssh{
 		user:           s.user.or(base.user),
 		port:           s.port.or(base.port),
 		identityFiles:  s.identityFiles.or(base.identityFiles),
+		passphrase:     s.passphrase.or(base.passphrase),
+		certificates:   s.certificates.or(base.certificates),
+		hostKeyAlias:   s.hostKeyAlias.or(base.hostKeyAlias),
 		agent:          s.agent.or(base.agent),
 		password:       s.password.or(base.password),
 		knownHosts:     s.knownHosts.or(base.knownHosts),
@@ -89,6 +108,9 @@ func (s ssh) resolved(l *loader) alf.SSH {
 		Port:           s.port.v,
 		User:           s.user.v,
 		IdentityFiles:  s.identityFiles.v,
+		Passphrase:     s.passphrase.v,
+		Certificates:   s.certificates.v,
+		HostKeyAlias:   s.hostKeyAlias.v,
 		Agent:          agent.v,
 		Password:       s.password.v,
 		KnownHosts:     s.knownHosts.v,

@@ -735,9 +735,22 @@ DEK-Info: AES-128-CBC,00
 
 AAAA
 -----END RSA PRIVATE KEY-----
-`, `alf.toml:3: identity_files: locked.key is encrypted and cannot be used: load it into an agent, and set agent = true
-alf.toml:3: identity_files: old.key is encrypted and cannot be used: load it into an agent, and set agent = true
-alf.toml:3: identity_files: pkcs8.key is encrypted and cannot be used: load it into an agent, and set agent = true`)
+`, `alf.toml:3: identity_files: locked.key is encrypted and cannot be used: set passphrase, or load it into an agent and set agent = true
+alf.toml:3: identity_files: old.key is encrypted and cannot be used: set passphrase, or load it into an agent and set agent = true
+alf.toml:3: identity_files: pkcs8.key is encrypted and cannot be used: set passphrase, or load it into an agent and set agent = true`)
+	f(`
+[ssh]
+identity_files = ["locked.key"]
+passphrase     = { file = "right.secret" }
+[host.h]
+proxy_jump = "x@y"
+[host.i.ssh]
+identity_files = ["good.key"]
+-- good.key --
+-- right.secret --
+right
+-- locked.key --
+`+privateKey("aes256-ctr"), `alf.toml:4: passphrase: none of identity_files is encrypted`)
 	f(`
 [hostgroup.g]
 vars = { a = "\\e\\x", b = '\e\x', c = [

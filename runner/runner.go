@@ -115,7 +115,8 @@ func login(h *alf.Host) sshmux.Target {
 		Name: string(h.Name),
 		Addr: net.JoinHostPort(h.Address, strconv.Itoa(h.SSH.Port)),
 		User: h.SSH.User, IdentityFiles: h.SSH.IdentityFiles, Agent: h.SSH.Agent,
-		Password:   string(h.SSH.Password),
+		Passphrase: string(h.SSH.Passphrase), CertificateFiles: h.SSH.Certificates,
+		Password: string(h.SSH.Password), HostKeyAlias: h.SSH.HostKeyAlias,
 		KnownHosts: h.SSH.KnownHosts, HostKeyPolicy: sshmux.HostKeyPolicy(h.SSH.HostKeyPolicy),
 		MaxSessions: h.SSH.MaxSessions, ConnectTimeout: h.SSH.ConnectTimeout,
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -66,6 +67,9 @@ func (k *keyCache) decrypt(file string, text []byte, passphrase string) (ssh.Sig
 }
 
 func parseKey(text []byte, passphrase string) (ssh.Signer, error) {
+	if block, _ := pem.Decode(text); block != nil && block.Type == "ENCRYPTED PRIVATE KEY" {
+		return nil, errors.New("it is encrypted as PKCS #8 has it: write it anew with ssh-keygen -p")
+	}
 	signer, err := ssh.ParsePrivateKeyWithPassphrase(text, []byte(passphrase))
 	if errors.Is(err, x509.IncorrectPasswordError) {
 		return nil, errors.New("the passphrase is wrong")

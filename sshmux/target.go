@@ -37,8 +37,8 @@ type Target struct {
 	User string
 	// IdentityFiles are private keys, offered in order within one login. They are read at each
 	// attempt to connect. A file that cannot be used is passed over; it is an error only if
-	// there is no other way to log in.
-	// A certificate that lies beside one as "FILE-cert.pub" is offered before.
+	// there is no other way to log in. A certificate that lies beside one as "FILE-cert.pub"
+	// is offered before.
 	IdentityFiles []string
 	// Passphrase opens those identity files that are encrypted; empty: they are passed over.
 	// Who keeps a Target should keep it sealed.

@@ -25,6 +25,7 @@ import (
 	"alf/plugins"
 	"alf/runner"
 	"alf/sinks"
+	"alf/sshmux"
 	"alf/state"
 	"alf/state/jetstream"
 	"alf/state/view"
@@ -146,8 +147,9 @@ func load(file string) (*config.Config, error) { return config.Load(file, loadOp
 
 func loadOptions() config.Options {
 	return config.Options{
-		Plugins: func(name string) bool { _, ok := plugins.Open(name); return ok },
-		Runtime: checker.RuntimeMacro,
+		Plugins:  func(name string) bool { _, ok := plugins.Open(name); return ok },
+		Runtime:  checker.RuntimeMacro,
+		CheckKey: sshmux.CheckKey,
 	}
 }
 
