@@ -20,13 +20,14 @@ type host struct {
 	vars       vars
 
 	// What resolve makes of it.
-	index  int // among all hosts
-	groups []*hostgroup
-	unsure bool // a group of it is not there, and nobody knows its variables
-	all    vars // its own and those of its groups
-	made   *alf.Host
-	jumps  opt[[]jump]
-	jumped bool // made has its bastion
+	index   int // among all hosts
+	groups  []*hostgroup
+	unsure  bool // a group of it is not there, and nobody knows its variables
+	all     vars // its own and those of its groups
+	made    *alf.Host
+	jumps   opt[[]jump]
+	jumped  bool // made has its bastion
+	joining bool // it is being found
 }
 
 // reference is the name of something else, and where it stands.

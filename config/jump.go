@@ -16,8 +16,9 @@ import (
 // jump is an entry of proxy_jump: the name of a host, or where else to log in.
 type jump struct {
 	reference
-	user, host string // of "user@host:port"; host is "": name is one of the hosts
-	port       int    // 0: that of [ssh]
+	user, host string   // of "user@host:port"; host is "": name is one of the hosts
+	port       int      // 0: that of [ssh]
+	files      []string // of ssh_config, where it stands in one
 }
 
 // readJump reads the name of a host, or "user@host:port" of which the user or the
@@ -64,8 +65,8 @@ func (j *jump) place(at string) error {
 
 // spot is where a bastion stands that is none of the hosts.
 type spot struct {
-	name string
-	via  *alf.Host // nil: it is reached directly
+	name, files string
+	via         *alf.Host // nil: it is reached directly, or as ssh_config says
 }
 
 // joinBastions says through which bastions each host is reached.
@@ -104,10 +105,12 @@ func (r *resolver) joinBastion(h *host, below []*host) {
 	if h.jumped {
 		return
 	}
+	h.joining = true
+	defer func() { h.joining = false }()
 	var via *alf.Host
 	for _, j := range h.path() {
 		if j.host != "" {
-			via = r.elsewhere(j, via)
+			via = r.elsewhere(j, via, nil)
 			continue
 		}
 		b, ok := r.byName[alf.HostName(j.name)]
@@ -129,7 +132,7 @@ func (r *resolver) joinBastion(h *host, below []*host) {
 // path returns the bastions of h. What a group or [ssh] says is not for those that
 // it names: they are behind the ones before.
 func (h *host) path() []jump {
-	own := func(j jump) bool { return j.host == "" && j.name == string(h.name) }
+	own := func(j jump) bool { return (j.host == "" || j.files != nil) && j.name == string(h.name) }
 	if i := slices.IndexFunc(h.jumps.v, own); i >= 0 && !h.ssh.proxyJump.set {
 		return h.jumps.v[:i]
 	}
@@ -155,25 +158,61 @@ func (r *resolver) addOnce(at alf.Position, text string) {
 }
 
 // elsewhere returns a bastion that is none of the hosts. Those who name the same
-// one share it.
-func (r *resolver) elsewhere(j jump, via *alf.Host) *alf.Host {
-	key := spot{j.name, via}
+// one share it. below are those that led to it by what ssh_config says of them.
+func (r *resolver) elsewhere(j jump, via *alf.Host, below []string) *alf.Host {
+	key := spot{j.name, strings.Join(j.files, "\x00"), via}
 	if b := r.spots[key]; b != nil {
 		return b
 	}
 	s := ssh{proxyJump: some[[]jump](nil)}
+	if via == nil && (j.files != nil || r.ssh.sshConfig.v != nil) {
+		s.proxyJump = opt[[]jump]{}
+	}
+	if j.files != nil {
+		s.sshConfig = some(j.files)
+	}
 	if j.user != "" {
 		s.user = some(j.user)
 	}
 	if j.port != 0 {
 		s.port = some(j.port)
 	}
-	s = s.over(r.ssh)
-	b := &alf.Host{Name: alf.HostName(j.host), Address: j.host, SSH: s.resolved(r.loader)}
+	base := r.ssh
+	base.proxyJump = opt[[]jump]{} // is for the hosts
+	s, address := r.withSSHConfig(j.host, s.over(base), opt[string]{})
+	b := &alf.Host{Name: alf.HostName(j.host), Address: address.or(some(j.host)).v, SSH: s.resolved(r.loader)}
 	r.checkKeys(s, b.SSH)
+	if via == nil {
+		via = r.before(j, s.proxyJump, append(below, j.host))
+	}
 	b.SSH.Via = via
 	r.spots[key] = b
 	return b
+}
+
+// before returns the bastion that by ssh_config stands before another one.
+func (r *resolver) before(j jump, jumps opt[[]jump], below []string) (via *alf.Host) {
+	for _, first := range jumps.v {
+		name := first.host
+		if name == "" {
+			name = first.name
+		}
+		if name == j.host {
+			break // ssh does not go through a host to that host, either
+		}
+		b := r.byName[alf.HostName(first.name)]
+		if slices.Contains(below, name) || b != nil && b.joining {
+			r.addOnce(jumps.at, fmt.Sprintf("ProxyJump goes round in a circle: %s behind %s", strings.Join(below, " behind "), name))
+			return nil
+		}
+		if b != nil && first.host == "" {
+			r.joinBastion(b, nil)
+			via = b.made
+			continue
+		}
+		via = r.elsewhere(first, via, below)
+	}
+	return via
 }
 
 // bastionParent returns the last of the bastions of h that is one of the hosts:

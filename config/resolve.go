@@ -22,9 +22,10 @@ type resolver struct {
 	globs   map[string][]*host // the hosts that a pattern matches
 	marks   []uint8            // by host: scratch of pick
 
-	spots map[spot]*alf.Host // bastions that are none of the hosts
-	said  map[Error]bool     // mistakes that are told once
-	tried map[opened]bool    // keys whose passphrases are checked
+	spots    map[spot]*alf.Host   // bastions that are none of the hosts
+	said     map[Error]bool       // mistakes and warnings that are told once
+	sshFiles map[string][]sshLine // of each file of ssh_config
+	tried    map[opened]bool      // keys whose passphrases are checked
 
 	claims   map[alf.Key]claim
 	services []*alf.Service
@@ -64,15 +65,16 @@ func newResolver(l *loader) *resolver {
 		return cmp.Or(cmp.Compare(a.at.File, b.at.File), cmp.Compare(a.at.Line, b.at.Line))
 	})
 	r := &resolver{
-		loader:  l,
-		byName:  make(map[alf.HostName]*host, len(l.hosts)),
-		byGroup: make(map[string]*hostgroup, len(l.groups)),
-		globs:   make(map[string][]*host),
-		marks:   make([]uint8, len(l.hosts)),
-		spots:   make(map[spot]*alf.Host),
-		said:    make(map[Error]bool),
-		tried:   make(map[opened]bool),
-		claims:  make(map[alf.Key]claim),
+		loader:   l,
+		byName:   make(map[alf.HostName]*host, len(l.hosts)),
+		byGroup:  make(map[string]*hostgroup, len(l.groups)),
+		globs:    make(map[string][]*host),
+		marks:    make([]uint8, len(l.hosts)),
+		spots:    make(map[spot]*alf.Host),
+		said:     make(map[Error]bool),
+		sshFiles: make(map[string][]sshLine),
+		tried:    make(map[opened]bool),
+		claims:   make(map[alf.Key]claim),
 	}
 	for i, h := range l.hosts {
 		h.index = i
@@ -81,7 +83,6 @@ func newResolver(l *loader) *resolver {
 	for _, g := range l.groups {
 		r.byGroup[g.name] = g
 	}
-	l.ssh = l.ssh.over(l.sshDefaults())
 	l.defaults.settings = l.defaults.settings.over(builtin())
 	return r
 }
@@ -183,12 +184,12 @@ func (r *resolver) makeHost(h *host) {
 		h.own = h.own.over(g.own)
 		h.all = h.all.over(g.vars)
 	}
-	ssh = ssh.over(r.ssh)
+	ssh, address := r.withSSHConfig(string(h.name), ssh.over(r.ssh), h.address)
 	h.jumps = ssh.proxyJump
 	h.made = &alf.Host{
 		Name:    h.name,
 		Alias:   h.alias.v,
-		Address: h.address.or(some(string(h.name))).v,
+		Address: address.or(some(string(h.name))).v,
 		SSH:     ssh.resolved(r.loader),
 		Where:   h.at,
 	}

@@ -23,6 +23,7 @@ type ssh struct {
 	connectTimeout opt[time.Duration]
 	maxSessions    opt[int]
 	proxyJump      opt[[]jump]
+	sshConfig      opt[[]string] // files of ssh_config
 }
 
 func (s *ssh) keys(l *loader) keys {
@@ -40,6 +41,7 @@ func (s *ssh) keys(l *loader) keys {
 		"connect_timeout":   set(&s.connectTimeout, duration(time.Second, time.Hour)),
 		"max_sessions":      set(&s.maxSessions, number(1, 1000)),
 		"proxy_jump":        s.readJumps,
+		"use_ssh_config":    set(&s.sshConfig, l.sshConfigFiles),
 	}
 }
 
@@ -80,6 +82,7 @@ func (s ssh) over(base ssh) ssh {
 		connectTimeout: s.connectTimeout.or(base.connectTimeout),
 		maxSessions:    s.maxSessions.or(base.maxSessions),
 		proxyJump:      s.proxyJump.or(base.proxyJump),
+		sshConfig:      s.sshConfig.or(base.sshConfig),
 	}
 }
 
