@@ -37,13 +37,19 @@ func TestDeadBastionIsOneProblem(t *testing.T) {
 		}
 		var mu sync.Mutex
 		dead := false
+		// The check of the last one is a ping, which goes another way.
+		pinged := host("pinged")
+		pinged.SSH.Via, pinged.Parents = jump, []alf.HostName{"jump1"}
+		ping, link := service(pinged, ""), service(pinged, string(alf.LinkService))
+		ping.On, link.Builtin = nil, alf.CheckSSH
+		all = append(all, ping, link)
 		b := start(t, checker.Options{Runner: answering(func(_ context.Context, e alf.Execution) (alf.Exit, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			if dead && (e.Host == jump || e.Host.SSH.Via != nil) {
+			if dead && e.Host != nil && (e.Host == jump || e.Host.SSH.Via != nil) {
 				return alf.Exit{}, &alf.RunError{Cause: alf.CauseTransport, Err: errors.New("bastion jump1: no route to host")}
 			}
-			return alf.Exit{Code: 1}, nil
+			return alf.Exit{Code: int(min(1, len(e.Argv)))}, nil
 		})}, append(all, services...)...)
 		set := func(to bool) {
 			mu.Lock()
@@ -67,6 +73,9 @@ func TestDeadBastionIsOneProblem(t *testing.T) {
 		if !slices.Equal(down, []string{"jump1"}) {
 			t.Errorf("problems of their own: %q, want jump1 alone", down)
 		}
+		if st := b.head(link.Key).State; st.Type == alf.Hard && st.Status != alf.OK || st.Stale.IsZero() {
+			t.Errorf("%s: %v %v, stale %v, want no hard problem, but stale", link.Key, st.Status, st.Type, st.Stale)
+		}
 		for _, s := range services {
 			if st := b.head(s.Key).State; st.Status != alf.Warning || st.Stale.IsZero() {
 				t.Errorf("%s: %v, stale %v, want WARNING, stale", s.Key, st.Status, st.Stale)
@@ -78,9 +87,9 @@ func TestDeadBastionIsOneProblem(t *testing.T) {
 		set(false)
 		time.Sleep(10 * time.Minute)
 		for _, s := range append(all, services...) {
-			want := alf.Warning
-			if s.Key.IsHost() {
-				want = alf.Status(alf.Up)
+			want := alf.Status(alf.Up)
+			if slices.Contains(services, s) {
+				want = alf.Warning
 			}
 			if st := b.head(s.Key).State; st.Status != want || !st.Stale.IsZero() {
 				t.Errorf("%s: %v, stale %v, want %v", s.Key, st.Status, st.Stale, want)

@@ -12,15 +12,13 @@ import (
 // around is what package state needs to know besides it.
 func (l *loop) around(it *item, now time.Time) state.Around {
 	a := state.Around{Now: now, Started: it.since}
+	bastion := l.bastion(it)
+	a.CutOff = bastion != nil && bastion.state.Status != alf.Up
 	if !it.service.Key.IsHost() {
 		if host := l.items[alf.Key{Host: it.service.Key.Host}]; host != nil {
 			a.Host = &host.state
 			a.Started = l.lookedSince(it, host, now)
 		}
-		return a
-	}
-	if bastion := l.bastion(it); bastion != nil && bastion.state.Status != alf.Up {
-		a.Parents = append(a.Parents, bastion.state)
 		return a
 	}
 	for _, name := range it.service.Host.Parents {
@@ -31,8 +29,8 @@ func (l *loop) around(it *item, now time.Time) state.Around {
 	return a
 }
 
-// bastion returns that of a host which is checked by its link. There is no way
-// around it, whichever other parents are UP.
+// bastion returns that of a host whose link is all that is checked. There is no
+// way around it, whichever other parents are UP.
 func (l *loop) bastion(it *item) *item {
 	if it.service.Builtin != alf.CheckSSH {
 		return nil
@@ -62,6 +60,7 @@ func (l *loop) lookedSince(it, host *item, now time.Time) time.Time {
 func (l *loop) react(it *item, change alf.Change, now time.Time) {
 	if !it.service.Key.IsHost() {
 		l.askLink(it, change, now)
+		l.askBastion(it, now)
 		l.askHost(it, change, now)
 		l.calmHost(it, now)
 	}
@@ -109,6 +108,14 @@ func (l *loop) askLink(it *item, change alf.Change, now time.Time) {
 	cause := it.result.Cause
 	if fine := link.fine(); fine && cause.OfLink() || !fine && cause.Judges() {
 		l.ask(link, change&(alf.ChangeStale|alf.ChangeFresh) != 0, now)
+	}
+}
+
+// askBastion has the bastion checked at once through which a link is lost.
+func (l *loop) askBastion(it *item, now time.Time) {
+	bastion := l.bastion(it)
+	if bastion != nil && bastion.fine() && it.result.Cause == alf.CauseTransport {
+		l.ask(bastion, false, now)
 	}
 }
 

@@ -13,6 +13,9 @@ type Around struct {
 	Host *alf.State
 	// Parents are the states of a host's parents.
 	Parents []alf.State
+	// CutOff says that the only way to what is checked leads through a host that is not UP: a
+	// bastion, which tells of it.
+	CutOff bool
 	// Started is when Alf began to look; nothing was late before.
 	Started time.Time
 }
@@ -33,9 +36,10 @@ func (a Around) reachable() bool {
 
 // Next returns the state that r leads to from prev, and what is new in it. It
 // follows Nagios (RULES 1 to 3); a result that does not judge only marks the
-// state stale (RULES T1).
+// state stale (RULES T1), and so does the loss of a link of which a bastion tells
+// (RULES T2).
 func Next(s *alf.Service, prev alf.State, r *alf.Result, around Around) (alf.State, alf.Change) {
-	if !Judges(s, r) {
+	if !Judges(s, r) || s.IsLink() && r.Cause == alf.CauseTransport && around.CutOff {
 		return stale(prev, r.Cause, r.Output, around.Now)
 	}
 	next := prev
@@ -96,7 +100,7 @@ func status(s *alf.Service, r *alf.Result, around Around) alf.Status {
 		return r.Status // who submits it says what the host is
 	case r.Status <= alf.Warning:
 		return alf.Up
-	case !around.reachable():
+	case around.CutOff || !around.reachable():
 		return alf.Unreachable
 	}
 	return alf.Down
