@@ -133,6 +133,7 @@ func TestRefusedOrders(t *testing.T) {
 	down := func(rest string) string { return web(`"order":"downtime",` + rest) }
 	f(web(`"order":"dance"`), 400, `order "dance" is none of acknowledge, unacknowledge, downtime, comment, cancel, recheck, disable, enable`)
 	f(`{"order":"recheck"}`, 400, `nobody is selected: give hosts, hostgroups, services or states; "*" is all`)
+	f(`{"order":"acknowledge","all_services":true}`, 400, `nobody is selected: give hosts, hostgroups, services or states; "*" is all`)
 	f(`{"order":"recheck","hosts":["web9","db9"],"hostgroups":["rome"]}`, 400,
 		"there is no host \"web9\"\nthere is no host \"db9\"\nthere is no hostgroup \"rome\", or no host is in it")
 	f(web(`"order":"recheck","services":["nope"]`), 404, `there is no service "nope" on host "web1"`)
@@ -282,6 +283,26 @@ func TestCancel(t *testing.T) {
 	order(t, c, `{"order":"downtime","hosts":["db1"],"id":"b","trigger":"a","end":"`+in(5*time.Hour)+`"}`)
 	order(t, c, `{"order":"downtime","hosts":["app1"],"id":"c","trigger":"b","end":"`+in(5*time.Hour)+`"}`)
 	f(`{"order":"cancel","id":"a"}`, "web1 db1 app1")
+}
+
+// TestCancelOnHost: to cancel for a host takes back what covers its services, too.
+func TestCancelOnHost(t *testing.T) {
+	_, c := obedient(t)
+	const down = `{"order":"downtime","hosts":["*"],"all_services":true,"id":"a","duration":"1h"}`
+	f := func(path, body, want string) {
+		t.Helper()
+		order(t, c, down)
+		_, text, _ := strings.Cut(send(t, c, "POST", path, body, 200), "\r\n\r\n")
+		var out wire.Ordered
+		if err := json.Unmarshal([]byte(text), &out); err != nil || about(out) != want {
+			t.Errorf("%s %s is about %q, %v, want %q", path, body, about(out), err, want)
+		}
+	}
+	const web1 = "web1 web1!backup web1!disk / web1!load"
+	f("/api/v1/orders", `{"order":"cancel","id":"a","hosts":["web1"]}`, web1)
+	f("/api/v1/orders", `{"order":"cancel","id":"a","hosts":["web*"],"services":["load"]}`, "web1!load")
+	f("/api/v1/hosts/web1/cancel", `{"id":"a"}`, web1)
+	f("/api/v1/services/web1/load/cancel", `{"id":"a"}`, "web1!load")
 }
 
 func in(d time.Duration) string { return time.Now().Add(d).Format(time.RFC3339) }

@@ -21,9 +21,21 @@ func (a *API) only(row Row, o wire.Order, c alf.Command) ([]*target, error) {
 	}
 	c.Key = row.Key()
 	if o.Order == wire.OrderCancel {
-		return found(o, cancels(c, row.State()))
+		return a.cancelOn(row, o, c)
 	}
 	return append([]*target{{Command: c}}, a.children(map[alf.HostName]bool{c.Key.Host: true}, o, c)...), nil
+}
+
+// cancelOn returns the commands that cancel for row, and for the services on it if
+// it is a host: what was ordered for a host may have covered them.
+func (a *API) cancelOn(row Row, o wire.Order, c alf.Command) ([]*target, error) {
+	var out []*target
+	for r := range a.query.all([]string{string(row.Key().Host)}) {
+		if c.Key = r.Key(); row.Key().IsHost() || c.Key == row.Key() {
+			out = append(out, cancels(c, r.State())...)
+		}
+	}
+	return found(o, out)
 }
 
 const noChildren = "children: only hosts have others behind them"
@@ -101,7 +113,7 @@ func (a *API) targets(o wire.Order, c alf.Command) ([]*target, error) {
 			}
 		}
 	}
-	if o.Order == wire.OrderCancel && selectorOf(o).IsZero() && len(o.States) == 0 {
+	if o.Order == wire.OrderCancel && anybody(o) {
 		out = append(out, a.inVain(c)...)
 	}
 	if o.Children != "" && len(out) > 0 && len(hosts) == 0 {
@@ -110,11 +122,16 @@ func (a *API) targets(o wire.Order, c alf.Command) ([]*target, error) {
 	return found(o, append(out, a.children(hosts, o, c)...))
 }
 
-// selects reports whether o is about row. To cancel an ID that nothing narrows is
-// about all that have it; states alone take in services, too.
+// anybody reports whether nothing in o says whom it is about.
+func anybody(o wire.Order) bool {
+	return len(o.Hosts)+len(o.Hostgroups)+len(o.Services)+len(o.States) == 0
+}
+
+// selects reports whether o is about row. To cancel is about whoever has what is
+// cancelled, services too, unless they are named; so are states alone.
 func selects(o wire.Order, row Row) bool {
 	selector := selectorOf(o)
-	if o.Order == wire.OrderCancel && selector.IsZero() || len(o.States) > 0 && len(o.Services) == 0 {
+	if (o.Order == wire.OrderCancel || len(o.States) > 0) && len(o.Services) == 0 {
 		selector.All = true
 	}
 	return selector.Takes(row.Key(), row.Service.Host) && (len(o.States) == 0 || slices.Contains(o.States, row.StateName()))
@@ -160,7 +177,7 @@ func one(o wire.Order) bool {
 func (a *API) checkSelector(o wire.Order) error {
 	var errs []error
 	fail := func(text string) { errs = append(errs, errors.New(text)) }
-	if selectorOf(o).IsZero() && len(o.States) == 0 && o.Order != wire.OrderCancel {
+	if anybody(o) && o.Order != wire.OrderCancel {
 		fail(`nobody is selected: give hosts, hostgroups, services or states; "*" is all`)
 	}
 	if len(o.Services) > 0 && o.AllServices {
