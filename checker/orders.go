@@ -3,7 +3,6 @@ package checker
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -73,6 +72,9 @@ func (l *loop) submit(it *item, o order) {
 // apply carries out what changes a state by itself.
 func (l *loop) apply(it *item, o order) {
 	now := time.Now()
+	if o.command.Verb == alf.CancelDowntime {
+		l.succeed(it, o.command.ID, now)
+	}
 	next, change, err := state.Apply(it.service, it.state, o.command, l.around(it, now))
 	if err != nil {
 		err = fmt.Errorf("%q: %w", it.service.Key, err)
@@ -81,7 +83,6 @@ func (l *loop) apply(it *item, o order) {
 		o.reply <- answer{err: err}
 		return
 	}
-	prev := it.state
 	it.state = next
 	e := l.note(it, o.command, change, now)
 	l.replies = append(l.replies, waiting{e, o.reply})
@@ -89,9 +90,6 @@ func (l *loop) apply(it *item, o order) {
 		l.plan(it, firstDue(it.service, it.state, time.Time{}, now))
 	}
 	l.follow(it, change, now)
-	if i := slices.IndexFunc(prev.Downtimes, func(d *alf.Downtime) bool { return d.ID == o.command.ID }); i >= 0 && change.Has(alf.ChangeCancelled) {
-		l.succeed(it, prev.Downtimes[i], now)
-	}
 }
 
 // note records an order that somebody gave, and what it changed.

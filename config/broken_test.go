@@ -245,6 +245,28 @@ alf.toml:19: timezone: there is no time zone "Mars"
 alf.toml:25: downtime "both" has both services and all_services
 alf.toml:26: schedule: cron "61 3 * * *": minute "61": "61" is not from 0 to 59
 alf.toml:31: none of these hosts has a service "a"`},
+	{"recurring downtimes that overlap", `
+[host.web]
+
+[downtime.seconds]
+hosts    = ["web"]
+schedule = "* * * * * *"
+duration = "1h"
+
+[downtime.open]
+hosts    = ["web"]
+schedule = ["0 22 * * FRI", "0 6 * * SAT"]
+duration = "1h"
+flexible = "9h"
+
+[downtime.seldom]
+hosts    = ["web"]
+schedule = ["@yearly", "0 22 31 12 FRI"]
+timezone = "Asia/Tokyo"
+duration = "4h"
+`, `alf.toml:6: downtime "seconds" lasts 1h0m0s, but the next one may start 1s after it: one has to be over before that
+alf.toml:11: downtime "open" lasts 9h0m0s, but the next one may start 8h0m0s after it: one has to be over before that
+alf.toml:17: downtime "seldom" lasts 4h0m0s, but the next one may start 2h0m0s after it: one has to be over before that`},
 	{"command file", `
 [nagios]
 command_file       = ["nagios.cmd"]

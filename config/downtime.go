@@ -61,6 +61,9 @@ func (d *downtime) loaded(l *loader, ok bool) {
 	d.made = &alf.Recurring{
 		Name: d.name, Schedule: d.crons(l), Duration: d.duration.v, Flexible: d.flexible.v, Text: d.comment.v,
 	}
+	if ok && len(l.errors) == before {
+		d.apart(l)
+	}
 	d.broken = !ok || len(l.errors) > before
 	l.downtimes = append(l.downtimes, d)
 }
@@ -89,6 +92,37 @@ func (d *downtime) crons(l *loader) calendar.Schedule {
 		all = append(all, c)
 	}
 	return all
+}
+
+// apart adds the mistake that one is still there when the next one starts, which
+// would make ever more of them. The years that it looks at are always the same
+// ones, so that what was fine stays fine.
+func (d *downtime) apart(l *loader) {
+	const enough = 1000
+	start := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	end, length := start.AddDate(4, 0, 0), max(d.duration.v, d.flexible.v)
+	start = d.made.Schedule.Next(start)
+	for range enough {
+		next := d.made.Schedule.Next(start)
+		if start.IsZero() || next.IsZero() || next.After(end) {
+			return
+		}
+		if length > d.distance(start, next) {
+			l.add(d.schedule.at, "downtime %q lasts %v, but the next one may start %v after it: one has to be over before that",
+				d.name, length, d.distance(start, next))
+			return
+		}
+		start = next
+	}
+}
+
+// distance returns how far two times lie apart, by whatever clock that is more:
+// a day in which the clock on the wall is changed has less than 24 hours.
+func (d *downtime) distance(a, b time.Time) time.Duration {
+	at := d.zone.or(some(time.Local)).v
+	_, before := a.In(at).Zone()
+	_, after := b.In(at).Zone()
+	return max(b.Sub(a), b.Sub(a)+time.Duration(after-before)*time.Second)
 }
 
 // joinDowntimes gives every host and service the recurring downtimes that it has.

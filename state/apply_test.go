@@ -3,6 +3,7 @@ package state_test
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -208,6 +209,29 @@ func TestCancelDowntime(t *testing.T) {
 	} {
 		if st, change, err := state.Apply(s, alf.State{}, c, at(0)); err == nil || change != 0 || st.Downtimes != nil {
 			t.Errorf("%+v is taken", c)
+		}
+	}
+}
+
+// TestTooManyDowntimes: people have their bound, whatever recurs besides.
+func TestTooManyDowntimes(t *testing.T) {
+	s, st := service(1), alf.State{}
+	give := func(i int, prefix, author string) error {
+		c := alf.Command{Verb: alf.ScheduleDowntime, ID: prefix + strconv.Itoa(i), Author: author, Start: epoch, End: epoch.Add(time.Hour)}
+		next, _, err := state.Apply(s, st, c, at(0))
+		st = next
+		return err
+	}
+	for i := range 250 {
+		want := error(nil)
+		if i >= 100 {
+			want = state.ErrTooMany
+		}
+		if err := give(i, "backup@", "[downtime.backup]"); err != nil {
+			t.Fatalf("number %d that recurs: %v", i, err)
+		}
+		if err := give(i, "mine@", "me"); !errors.Is(err, want) {
+			t.Fatalf("number %d of a person: %v, want %v", i, err, want)
 		}
 	}
 }
