@@ -311,12 +311,15 @@ func (l *loop) tick(it *item, now time.Time) {
 		l.alarms.set(&it.alarm, now.Add(it.service.Interval))
 		return
 	}
-	if change == 0 && next.LastCheck.Equal(it.state.LastCheck) {
+	missing := state.Missing(it.state, next)
+	if change == 0 && missing == nil {
 		l.watch(it, now)
 		return
 	}
 	prev := it.state
-	it.state = next
+	if it.state = next; missing != nil {
+		it.result = missing
+	}
 	l.log(it, prev, change)
 	l.record(it.event(alf.KindTick, change, now))
 	l.follow(it, change, now)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"iter"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -12,7 +14,9 @@ import (
 	"time"
 
 	"alf"
+	"alf/api/wire"
 	"alf/checker"
+	"alf/sinks"
 	"alf/state"
 	"alf/state/memory"
 )
@@ -260,6 +264,45 @@ func TestFreshness(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		if got := b.status(t, s); got != "UNKNOWN HARD" {
 			t.Errorf("after two hours more: %s", got)
+		}
+	})
+}
+
+// TestFreshnessIsShown: what people and metrics see of a result that did not come
+// is that, not what the last one said.
+func TestFreshnessIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, never := service(host("web1"), "backup"), service(host("web1"), "never")
+		never.Host, never.On = s.Host, s.Host
+		for _, s := range []*alf.Service{s, never} {
+			s.Passive, s.Freshness, s.MaxAttempts = true, 10*time.Second, 1
+		}
+		b := start(t, checker.Options{Runner: says(0, "OK")}, s, never)
+		b.order(t, alf.Command{Verb: alf.Submit, Key: s.Key, Output: "OK - backup done|size=5GB\nall of it"})
+		time.Sleep(11 * time.Second)
+		for _, s := range []*alf.Service{s, never} {
+			head := b.head(s.Key)
+			got := wire.NewService(s, head)
+			if got.State != "UNKNOWN" || got.Output != "No result for 10s" || len(got.Perfdata) != 0 || got.LongOutput != "" {
+				t.Errorf("%v is shown as %s: %q, %q, %v", s.Key, got.State, got.Output, got.LongOutput, got.Perfdata)
+			}
+			metrics := httptest.NewRecorder()
+			sinks.NewPrometheus("1", func() iter.Seq[*alf.Event] { return slices.Values([]*alf.Event{head}) }).
+				ServeHTTP(metrics, httptest.NewRequest("GET", "/metrics", nil))
+			if body := metrics.Body.String(); strings.Contains(body, "alf_perfdata_value{") {
+				t.Errorf("%v still has perfdata in metrics: %s", s.Key, body)
+			}
+			entries, err := b.record.At(t.Context(), time.Now(), s.Key)
+			if err != nil || entries[0].State.Output != "No result for 10s" {
+				t.Errorf("the log says %+v, %v", entries, err)
+			}
+		}
+		if n := len(b.last(s.Key)); n != 1 {
+			t.Errorf("%d results, want the one that came", n)
+		}
+		b.order(t, alf.Command{Verb: alf.Submit, Key: s.Key, Output: "OK - again|size=6GB"})
+		if got := wire.NewService(s, b.head(s.Key)); got.Output != "OK - again" || len(got.Perfdata) != 1 {
+			t.Errorf("when it comes again: %q, %v", got.Output, got.Perfdata)
 		}
 	})
 }

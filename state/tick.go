@@ -36,7 +36,7 @@ func age(s *alf.Service, st alf.State, around Around) (alf.State, alf.Change, ti
 		if around.Now.Before(old) {
 			return st, 0, old
 		}
-		next, change := Next(s, st, missing(s, around.Now), around)
+		next, change := Next(s, st, missing(fmt.Sprintf("No result for %v", s.Freshness), around.Now), around)
 		return next, change, around.Now.Add(s.Freshness)
 	case s.Scheduled() && s.Interval > 0 && st.Stale.IsZero() && !st.Off.Has(alf.SwitchChecks):
 		late := last.Add(2*s.Interval + s.Timeout)
@@ -50,11 +50,21 @@ func age(s *alf.Service, st alf.State, around Around) (alf.State, alf.Change, ti
 }
 
 // missing is the result that stands for one that did not come.
-func missing(s *alf.Service, now time.Time) *alf.Result {
+func missing(output string, now time.Time) *alf.Result {
 	return &alf.Result{
 		Status: alf.Unknown, ReturnCode: int(alf.Unknown), Source: alf.Passive,
-		Output: fmt.Sprintf("No result for %v", s.Freshness), Due: now, Start: now, End: now,
+		Output: output, Due: now, Start: now, End: now,
 	}
+}
+
+// Missing returns the result that stands for one that did not come, if Tick led
+// from prev to next by it; else nil. It is what next shows: what was measured
+// before is not so any more.
+func Missing(prev, next alf.State) *alf.Result {
+	if next.LastCheck.Equal(prev.LastCheck) {
+		return nil
+	}
+	return missing(next.Output, next.LastCheck)
 }
 
 func later(a, b time.Time) time.Time {
