@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -303,6 +304,49 @@ func TestFreshnessIsShown(t *testing.T) {
 		b.order(t, alf.Command{Verb: alf.Submit, Key: s.Key, Output: "OK - again|size=6GB"})
 		if got := wire.NewService(s, b.head(s.Key)); got.Output != "OK - again" || len(got.Perfdata) != 1 {
 			t.Errorf("when it comes again: %q, %v", got.Output, got.Perfdata)
+		}
+	})
+}
+
+// TestFreshnessWaitsForARun: while a check runs, its last result is not too old,
+// for the next one is under way.
+func TestFreshnessWaitsForARun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hangs atomic.Bool
+		runner := answering(func(ctx context.Context, _ alf.Execution) (alf.Exit, error) {
+			if hangs.Load() {
+				<-ctx.Done()
+				return alf.Exit{}, ctx.Err()
+			}
+			time.Sleep(9 * time.Second)
+			return alf.Exit{}, nil
+		})
+		s := service(host("web1"), "slow")
+		s.Interval, s.Freshness, s.MaxAttempts = 2*time.Second, 6*time.Second, 1
+		b := start(t, checker.Options{Runner: runner}, s)
+		began := time.Now()
+		time.Sleep(10 * time.Second)
+		b.order(t, alf.Command{Verb: alf.ScheduleDowntime, Key: s.Key, ID: "d", Start: time.Now(), End: time.Now().Add(7 * time.Second)})
+		time.Sleep(5 * time.Minute)
+		for _, line := range b.log(t, s.Key, began) {
+			if strings.Contains(line, "tick") && !strings.HasSuffix(line, "tick downtime end") {
+				t.Errorf("too old while it was run: %s", line)
+			}
+		}
+		if e := b.head(s.Key); e.State.Status != alf.OK || len(e.State.Downtimes) != 0 {
+			t.Errorf("in the end: %+v", e.State)
+		}
+		// What is not run any more does become too old.
+		b.order(t, alf.Command{Verb: alf.SwitchOff, Key: s.Key, Switch: alf.SwitchChecks})
+		time.Sleep(30 * time.Second)
+		if got := b.status(t, s); got != "UNKNOWN HARD" {
+			t.Errorf("switched off for 30 s: %s", got)
+		}
+		hangs.Store(true)
+		b.order(t, alf.Command{Verb: alf.SwitchOn, Key: s.Key, Switch: alf.SwitchChecks})
+		time.Sleep(3 * time.Minute)
+		if got := b.status(t, s); got != "CRITICAL HARD" && got != "UNKNOWN HARD" {
+			t.Errorf("run until its timeout: %s", got)
 		}
 	})
 }

@@ -27,7 +27,8 @@ func Tick(s *alf.Service, prev alf.State, around Around) (alf.State, alf.Change,
 
 // age looks at how old the last result is. If freshness is wanted, an old one
 // turns UNKNOWN through the ordinary rules (RULES T3, N27). A check that Alf
-// should have run is marked as late after twice its interval.
+// should have run is marked as late after twice its interval. Neither befalls one
+// that is being run: Nagios leaves it alone, too.
 func age(s *alf.Service, st alf.State, around Around) (alf.State, alf.Change, time.Time) {
 	last := later(st.LastCheck, around.Started)
 	switch {
@@ -36,12 +37,18 @@ func age(s *alf.Service, st alf.State, around Around) (alf.State, alf.Change, ti
 		if around.Now.Before(old) {
 			return st, 0, old
 		}
+		if around.Running {
+			return st, 0, around.Now.Add(s.Freshness)
+		}
 		next, change := Next(s, st, missing(fmt.Sprintf("No result for %v", s.Freshness), around.Now), around)
 		return next, change, around.Now.Add(s.Freshness)
 	case s.Scheduled() && s.Interval > 0 && st.Stale.IsZero() && !st.Off.Has(alf.SwitchChecks):
 		late := last.Add(2*s.Interval + s.Timeout)
 		if around.Now.Before(late) {
 			return st, 0, late
+		}
+		if around.Running {
+			return st, 0, around.Now.Add(s.Interval)
 		}
 		next, change := stale(st, alf.CauseLate, fmt.Sprintf("not checked since %v", last.Format(time.RFC3339)), around.Now)
 		return next, change, time.Time{}
