@@ -308,6 +308,37 @@ func TestFreshnessIsShown(t *testing.T) {
 	})
 }
 
+// TestLogHasNews: what is as it was does not fill the log, however often time or a
+// dead link says so.
+func TestLogHasNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lost atomic.Bool
+		runner := answering(func(context.Context, alf.Execution) (alf.Exit, error) {
+			if lost.Load() {
+				return alf.Exit{}, &alf.RunError{Cause: alf.CauseTransport, Err: errors.New("no route")}
+			}
+			return alf.Exit{Code: 2}, nil
+		})
+		old, retried := service(host("web1"), "old"), service(host("web2"), "retried")
+		old.Passive, old.Freshness = true, 10*time.Second
+		retried.MaxAttempts = 10
+		b := start(t, checker.Options{Runner: runner}, old, retried)
+		began := time.Now()
+		time.Sleep(90 * time.Second)
+		lost.Store(true)
+		time.Sleep(time.Hour)
+		want := []string{"10s tick status,type", "20s tick", "30s tick type,hard"}
+		if got := b.log(t, old.Key, began); !slices.Equal(got, want) {
+			t.Errorf("what gets no result: %q, want %q", got, want)
+		}
+		attempt := b.head(retried.Key).State.Attempt
+		got := b.log(t, retried.Key, began)
+		if len(got) != attempt+1 || !strings.HasSuffix(got[attempt], "result stale") {
+			t.Errorf("at attempt %d when the link was lost: %q", attempt, got)
+		}
+	})
+}
+
 // TestFreshnessWaitsForARun: while a check runs, its last result is not too old,
 // for the next one is under way.
 func TestFreshnessWaitsForARun(t *testing.T) {
