@@ -56,8 +56,33 @@ func (a *API) find(ctx context.Context, q *question) error {
 	if !q.configured && len(q.log) == 0 {
 		return missing
 	}
-	q.gaps, err = q.Gaps(ctx)
-	return err
+	if q.gaps, err = q.Gaps(ctx); err != nil {
+		return err
+	}
+	return q.lookBack(ctx)
+}
+
+// lookBack finds the entry that made the state what it is, and the one before,
+// behind those that are shown: there may be many more of orders and of time.
+func (q *question) lookBack(ctx context.Context) error {
+	st, _ := q.state()
+	since := st.LastChange
+	if st.LastHardChange.After(since) {
+		since = st.LastHardChange
+	}
+	if len(q.log) < shownChanges || since.IsZero() {
+		return nil
+	}
+	changed, err := q.Past.At(ctx, since, q.key)
+	if err != nil {
+		return err
+	}
+	before, err := q.Past.At(ctx, since.Add(-1), q.key)
+	if err != nil {
+		return err
+	}
+	q.changed, q.before = changed[0], before[0]
+	return nil
 }
 
 // question is what is asked for, and what is known of it.
@@ -69,6 +94,8 @@ type question struct {
 	configured bool // now
 	row        Row  // if so
 	log        []*alf.Event
+	before     *alf.Event // what came before the change to the state, if the log is longer than shown; nil: nothing
+	changed    *alf.Event // that change, if so
 	gaps       []state.Gap
 }
 
@@ -105,15 +132,24 @@ func (q *question) answer() wire.Explanation {
 // for was not configured.
 func (q *question) state() (alf.State, bool) {
 	switch {
-	case q.configured && (q.now || q.row.Service.Builtin == alf.CheckNone):
+	case q.configured && q.now:
 		return q.row.State(), true
+	case len(q.log) > 0 && q.log[0].Kind != alf.KindRemoved && q.assumed(q.log[0].State):
+		return wire.StateOf(q.row.Service, q.log[0]), true
 	case len(q.log) > 0:
 		return q.log[0].State, q.log[0].Kind != alf.KindRemoved
-	case q.configured && q.row.Head != nil:
-		st := q.row.State()
-		return st, lasts(st, q.at)
+	case q.configured && q.row.Head != nil && lasts(q.row.State(), q.at):
+		return q.row.State(), true
+	case q.assumed(alf.State{}):
+		return wire.StateOf(q.row.Service, nil), true
 	}
 	return alf.State{}, false
+}
+
+// assumed reports whether a state is that of a host that nothing checks, of which
+// nobody ever submitted a result.
+func (q *question) assumed(recorded alf.State) bool {
+	return q.configured && q.row.Service.Builtin == alf.CheckNone && recorded.LastCheck.IsZero()
 }
 
 // lasts reports whether st has been as it is since at: it may have come about
@@ -127,24 +163,41 @@ func lasts(st alf.State, at time.Time) bool {
 
 // reason returns by which rule st came to be, as far as the log tells.
 func (q *question) reason(st alf.State) (rule, why string) {
-	if q.configured && q.row.Service.Builtin == alf.CheckNone {
+	switch {
+	case q.assumed(st):
 		return "H1", "nothing checks this host, so that it is assumed to be UP"
-	}
-	if st.Pending() {
+	case q.configured && q.row.Service.Builtin == alf.CheckNone:
+		return "H4", "nothing checks this host, and a submitted result said so"
+	case st.Pending():
 		return state.Reason(q.key, alf.State{}, st)
 	}
+	came := st
 	for _, e := range q.log {
 		was := e.State
 		if e.Kind == alf.KindRemoved {
-			return state.Reason(q.key, alf.State{}, st)
+			return state.Reason(q.key, alf.State{}, came)
 		}
 		if was.Status != st.Status || was.Type != st.Type || was.Attempt != st.Attempt {
-			return state.Reason(q.key, was, st)
+			return state.Reason(q.key, was, came)
 		}
+		came = was
 	}
+	first := q.changed
+	if n := len(q.log); n > 0 && n < shownChanges {
+		first = q.log[n-1]
+	}
+	if first == nil {
+		return "", ""
+	}
+	if came = first.State; st.Type == alf.Soft {
+		came = st // further attempts are no such change
+	}
+	switch {
+	case q.before != nil && q.before.Kind != alf.KindRemoved:
+		return state.Reason(q.key, q.before.State, came)
 	// From pending, both change; and only then nothing stands before it.
-	if n := len(q.log); n > 0 && n < shownChanges && q.log[n-1].Change.Has(alf.ChangeStatus|alf.ChangeType) {
-		return state.Reason(q.key, alf.State{}, st)
+	case q.before != nil, first.Change.Has(alf.ChangeStatus | alf.ChangeType):
+		return state.Reason(q.key, alf.State{}, came)
 	}
 	return "", ""
 }

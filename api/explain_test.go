@@ -143,6 +143,77 @@ func same2(t *testing.T, h *house, path string) wire.Explanation {
 	return asJSON
 }
 
+// TestExplainOrders: however much was ordered since, it says how the state came to be.
+func TestExplainOrders(t *testing.T) {
+	at := func(letters string, n int) *house {
+		var orders []*alf.Event
+		h := judged(t, retried(), letters)
+		for i := range n {
+			e := *h.view.Head(retried().Key)
+			e.ID, e.Kind, e.Change, e.Text, e.Time = 0, alf.KindCommand, alf.ChangePlanned, "schedule downtime", minutes(20+i)
+			orders = append(orders, &e)
+		}
+		return judged(t, retried(), letters, orders...)
+	}
+	f := func(letters, rule string) {
+		t.Helper()
+		for _, n := range []int{3, 18, 19, 20, 50} {
+			x := same2(t, at(letters, n), "/api/v1/explain/web1/load")
+			if x.Rule != rule || !strings.Contains(explained(x), "Why: ") {
+				t.Errorf("%s and %d orders: %q, want %s", letters, n, x.Rule, rule)
+			}
+		}
+	}
+	f("o", "R1")
+	f("oc", "R2")
+	f("occ", "R3")
+	f("occc", "R4")
+	f("occo", "R6")
+	f("oooccco", "R7")
+}
+
+// TestExplainHostProblem: what became HARD because of its host is told so, and
+// goes on being told so.
+func TestExplainHostProblem(t *testing.T) {
+	s := retried()
+	first, _ := state.Next(s, alf.State{}, &alf.Result{End: minutes(0)}, state.Around{Now: minutes(0)})
+	around := state.Around{Now: minutes(1), Host: &alf.State{Status: alf.Down, Type: alf.Hard, Attempt: 1}}
+	st, change := state.Next(s, first, &alf.Result{Status: alf.Critical, End: minutes(1)}, around)
+	h := open(t, alf.NewInventory([]*alf.Host{s.Host}, []*alf.Service{ssh(s.Host), s}),
+		&alf.Event{Time: minutes(0), Key: s.Key, Change: alf.ChangeStatus | alf.ChangeType, State: first},
+		&alf.Event{Time: minutes(1), Key: s.Key, Change: change, State: st})
+	if x := same2(t, h, "/api/v1/explain/web1/load"); x.Rule != "R10" || !strings.Contains(explained(x), "its host was not UP, so that trying again would tell nothing (R10)") {
+		t.Errorf("%s", explained(x))
+	}
+}
+
+// TestExplainNone: a host that nothing checks is UP unless somebody says otherwise.
+func TestExplainNone(t *testing.T) {
+	host := &alf.Host{Name: "web1"}
+	none := &alf.Service{Key: alf.Key{Host: "web1"}, Host: host, Builtin: alf.CheckNone, MaxAttempts: 1}
+	down, change := state.Next(none, alf.State{}, &alf.Result{Source: alf.Passive, Status: alf.Down, Output: "no light", End: minutes(5)},
+		state.Around{Now: minutes(5)})
+	inventory := alf.NewInventory([]*alf.Host{host}, []*alf.Service{none})
+	told := open(t, inventory, &alf.Event{Time: minutes(5), Key: none.Key, Change: change, State: down})
+	f := func(h *house, query, want string) {
+		t.Helper()
+		if x := same2(t, h, "/api/v1/explain/web1"+query); !strings.Contains(explained(x), want) {
+			t.Errorf("%s: %s\nwant %s", query, explained(x), want)
+		}
+	}
+	f(told, "", "web1 is DOWN, HARD, attempt 1 of 1.")
+	f(told, "", "Why: nothing checks this host, and a submitted result said so (H4).")
+	f(told, "?at="+minutes(6).Format(time.RFC3339), "web1 was DOWN, HARD")
+	f(told, "?at="+minutes(4).Format(time.RFC3339), "web1 was UP, HARD")
+	f(open(t, inventory), "", "Why: nothing checks this host, so that it is assumed to be UP (H1).")
+	f(open(t, inventory), "?at="+minutes(4).Format(time.RFC3339), "(H1)")
+
+	a := same[wire.Availability](t, told, "/api/v1/availability?host=web1&from="+minutes(0).Format(time.RFC3339)+"&until="+minutes(10).Format(time.RFC3339))
+	if len(a.Hosts) != 1 || a.Hosts[0].Down.Seconds != 300 || a.Hosts[0].NoData.Seconds != 300 {
+		t.Errorf("availability = %+v", a.Hosts)
+	}
+}
+
 // What Alf could not know at that time it says.
 func TestExplainGaps(t *testing.T) {
 	stopped := &alf.Event{Time: minutes(5), Kind: alf.KindDaemon, Text: alf.Stopped}

@@ -11,7 +11,7 @@ import (
 
 // around is what package state needs to know besides it.
 func (l *loop) around(it *item, now time.Time) state.Around {
-	a := state.Around{Now: now, Started: it.since}
+	a := state.Around{Now: now, Started: it.since, Running: it.busy}
 	if !it.service.Key.IsHost() {
 		if host := l.items[alf.Key{Host: it.service.Key.Host}]; host != nil {
 			a.Host = &host.state
@@ -293,17 +293,15 @@ func (l *loop) ring() {
 
 func (l *loop) tick(it *item, now time.Time) {
 	next, change, _ := state.Tick(it.service, it.state, l.around(it, now))
-	if it.busy && change == alf.ChangeStale {
-		// It is being checked, and says so soon.
-		l.alarms.set(&it.alarm, now.Add(it.service.Interval))
-		return
-	}
-	if change == 0 && next.LastCheck.Equal(it.state.LastCheck) {
+	missing := state.Missing(it.state, next)
+	if change == 0 && missing == nil {
 		l.watch(it, now)
 		return
 	}
 	prev := it.state
-	it.state = next
+	if it.state = next; missing != nil {
+		it.result = missing
+	}
 	l.log(it, prev, change)
 	l.record(it.event(alf.KindTick, change, now))
 	l.follow(it, change, now)

@@ -284,6 +284,27 @@ func TestFreshness(t *testing.T) {
 	}
 }
 
+// TestRunningIsNotOld: of a check that is being run, the result is about to come.
+func TestRunningIsNotOld(t *testing.T) {
+	f := func(s *alf.Service, wait time.Duration) {
+		t.Helper()
+		st, _ := judge(s, "O")
+		now := at(24 * time.Hour)
+		now.Running = true
+		if next, change, again := state.Tick(s, st, now); change != 0 || !next.LastCheck.Equal(st.LastCheck) || !again.Equal(now.Now.Add(wait)) {
+			t.Errorf("while it is run: %+v, %v, again %v", next, change, again)
+		}
+		now.Running = false
+		if _, change, _ := state.Tick(s, st, now); change == 0 {
+			t.Error("when it is not: no change")
+		}
+	}
+	fresh, plain := service(2), service(2)
+	fresh.Freshness, plain.Interval = time.Hour, time.Minute
+	f(fresh, time.Hour)
+	f(plain, time.Minute)
+}
+
 // TestLate: what Alf does not run is not believed for ever.
 func TestLate(t *testing.T) {
 	s := service(2)

@@ -15,6 +15,9 @@ type Around struct {
 	Parents []alf.State
 	// Started is when Alf began to look; nothing was late before.
 	Started time.Time
+	// Running says that the check is being run, or waits for its host: a new result
+	// comes soon, and until then the last one is not too old.
+	Running bool
 }
 
 // hostUp reports whether the host of a service can run its plugin.

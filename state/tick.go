@@ -27,7 +27,8 @@ func Tick(s *alf.Service, prev alf.State, around Around) (alf.State, alf.Change,
 
 // age looks at how old the last result is. If freshness is wanted, an old one
 // turns UNKNOWN through the ordinary rules (RULES T3, N27). A check that Alf
-// should have run is marked as late after twice its interval.
+// should have run is marked as late after twice its interval. Neither befalls one
+// that is being run: Nagios leaves it alone, too.
 func age(s *alf.Service, st alf.State, around Around) (alf.State, alf.Change, time.Time) {
 	last := later(st.LastCheck, around.Started)
 	switch {
@@ -36,12 +37,18 @@ func age(s *alf.Service, st alf.State, around Around) (alf.State, alf.Change, ti
 		if around.Now.Before(old) {
 			return st, 0, old
 		}
-		next, change := Next(s, st, missing(s, around.Now), around)
+		if around.Running {
+			return st, 0, around.Now.Add(s.Freshness)
+		}
+		next, change := Next(s, st, missing(fmt.Sprintf("No result for %v", s.Freshness), around.Now), around)
 		return next, change, around.Now.Add(s.Freshness)
 	case s.Scheduled() && s.Interval > 0 && st.Stale.IsZero() && !st.Off.Has(alf.SwitchChecks):
 		late := last.Add(2*s.Interval + s.Timeout)
 		if around.Now.Before(late) {
 			return st, 0, late
+		}
+		if around.Running {
+			return st, 0, around.Now.Add(s.Interval)
 		}
 		next, change := stale(st, alf.CauseLate, fmt.Sprintf("not checked since %v", last.Format(time.RFC3339)), around.Now)
 		return next, change, time.Time{}
@@ -50,11 +57,21 @@ func age(s *alf.Service, st alf.State, around Around) (alf.State, alf.Change, ti
 }
 
 // missing is the result that stands for one that did not come.
-func missing(s *alf.Service, now time.Time) *alf.Result {
+func missing(output string, now time.Time) *alf.Result {
 	return &alf.Result{
 		Status: alf.Unknown, ReturnCode: int(alf.Unknown), Source: alf.Passive,
-		Output: fmt.Sprintf("No result for %v", s.Freshness), Due: now, Start: now, End: now,
+		Output: output, Due: now, Start: now, End: now,
 	}
+}
+
+// Missing returns the result that stands for one that did not come, if Tick led
+// from prev to next by it; else nil. It is what next shows: what was measured
+// before is not so any more.
+func Missing(prev, next alf.State) *alf.Result {
+	if next.LastCheck.Equal(prev.LastCheck) {
+		return nil
+	}
+	return missing(next.Output, next.LastCheck)
 }
 
 func later(a, b time.Time) time.Time {

@@ -118,10 +118,10 @@ func what(e *alf.Event) string {
 	switch {
 	case e.Kind == alf.KindRemoved:
 		return "left the configuration"
-	case e.Kind == alf.KindResult && !e.State.Stale.IsZero():
-		text = e.State.Stale.Output
-	case e.Kind == alf.KindResult:
+	case e.Judged():
 		text = e.State.Output
+	case e.Kind == alf.KindResult, e.Change.Has(alf.ChangeStale):
+		text = e.State.Stale.Output
 	}
 	if e.Author != "" {
 		text += " (" + e.Author + ")"

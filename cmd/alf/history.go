@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -202,7 +203,7 @@ func whatIsNew(e wire.Event) string {
 	switch {
 	case len(e.Changes) > 0:
 		return strings.Join(e.Changes, ",")
-	case e.Kind == "result":
+	case e.Kind == "result", e.Missing():
 		return "retried"
 	}
 	return e.Kind
@@ -213,6 +214,10 @@ func sayLog(e wire.Event) string {
 	switch {
 	case e.Kind == "removed":
 		return "left the configuration"
+	case e.Missing():
+		return string(e.Output)
+	case e.Kind == "tick" && slices.Contains(e.Changes, "stale"):
+		return "no answer (" + e.Stale.Cause + "): " + string(e.Stale.Output)
 	case e.Kind != "result":
 		return by(string(e.Text), e.Author)
 	case e.Stale != nil:
