@@ -40,6 +40,7 @@ type Options struct {
 	Pages   http.Handler // serves all other paths; nil: nobody does
 	Levels  Levels       // of the logs; nil: they cannot be changed
 	Journal Journal      // nil: nobody can ask for it
+	Sources Sources      // of hosts; nil: nobody can ask for them
 
 	AllowedHosts []string // names, besides those of loopback, by which Public may be called
 	History      int      // results in an answer unless it is asked for more or fewer; default 20

@@ -271,6 +271,47 @@ func (l *loader) refuse(s *source, r Refused) {
 	}
 }
 
+// settleWhere lets the hosts of a source, and what they have, stand in it as a
+// whole: none is another one because one before it has gone.
+func (r *resolver) settleWhere() {
+	if len(r.folders) == 0 {
+		return
+	}
+	for _, h := range r.hosts {
+		if _, ok := r.folders[h.made.Where.File]; ok {
+			h.made.Where.Line = 0
+		}
+	}
+	for _, s := range r.services {
+		if _, ok := r.folders[s.Where.File]; ok {
+			s.Where.Line = 0
+		}
+	}
+}
+
+// SameAnswer reports whether two answers say the same of the same hosts, in
+// whatever order.
+func SameAnswer(a, b []byte) bool {
+	one, ok := normal(a)
+	other, also := normal(b)
+	return ok && also && bytes.Equal(one, other)
+}
+
+// normal returns what an answer says in one form.
+func normal(body []byte) ([]byte, bool) {
+	records, err := parseAnswer(body)
+	seen := make(map[string]bool, len(records))
+	all := make([]taken, 0, len(records))
+	for _, r := range records {
+		if err != nil || r.err != nil || seen[r.name] {
+			return nil, false
+		}
+		seen[r.name] = true
+		all = append(all, taken{record: r})
+	}
+	return compose(all), err == nil
+}
+
 // sourcesMade returns the sources by name.
 func (l *loader) sourcesMade() []Source {
 	var out []Source

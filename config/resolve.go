@@ -51,6 +51,7 @@ func (l *loader) resolve(file string) *Config {
 	r.warnLogins()
 	r.warnNoHosts(file)
 	l.finish()
+	r.settleWhere()
 	return r.config(file)
 }
 

@@ -37,6 +37,7 @@ type Source struct {
 type EnvVar struct {
 	Name  string
 	Value alf.Secret
+	Plain bool // it is no secret, and may be shown
 }
 
 // Answer is what a source has said.
@@ -195,24 +196,30 @@ func (l *loader) sourceEnv(v value) ([]EnvVar, error) {
 	var errs []error
 	for _, name := range t.keys {
 		v := t.values[name]
-		x, err := l.sourceEnvValue(v)
+		x, err := l.sourceEnvValue(name, v)
 		if err == nil && (name == "" || strings.Trim(name, nameLetters) != "" || strings.Contains(digits, name[:1])) {
 			err = errors.New(`a name has letters, digits and "_" and does not begin with a digit`)
 		}
 		if err != nil {
 			errs = append(errs, place(v.at, fmt.Errorf("%s: %w", name, err)))
 		}
-		out = append(out, EnvVar{name, x})
+		out = append(out, x)
 	}
 	return out, errors.Join(errs...)
 }
 
-func (l *loader) sourceEnvValue(v value) (alf.Secret, error) {
+func (l *loader) sourceEnvValue(name string, v value) (EnvVar, error) {
 	if _, ok := v.any.(*table); ok {
-		return l.secret(v)
+		secret, err := l.secret(v)
+		return EnvVar{Name: name, Value: secret}, err
 	}
 	s, err := scalar(v)
-	return alf.Secret(s), err
+	return EnvVar{name, alf.Secret(s), true}, err
+}
+
+// ReadSource reads the file of a source.
+func ReadSource(s Source) ([]byte, error) {
+	return readOwn(s.File, int64(s.MaxOutput), notWritable)
 }
 
 // checkSources refuses groups that are not there, whether or not there are hosts.
@@ -243,7 +250,14 @@ func (p printer) sources(all []Source) {
 			p.table("source", s.Name, "env")
 		}
 		for _, e := range s.Env {
-			p.set(e.Name, alf.Redacted)
+			p.set(e.Name, e.shown())
 		}
 	}
+}
+
+func (e EnvVar) shown() string {
+	if e.Plain {
+		return string(e.Value)
+	}
+	return alf.Redacted
 }

@@ -56,7 +56,7 @@ func TestSourceHosts(t *testing.T) {
 		t.Errorf("hosts: %s", got)
 	}
 	web1, web2 := c.Inventory.Host("web1"), c.Inventory.Host("web2.example.com")
-	if web1.Address != "10.0.0.1" || !slices.Equal(web1.Hostgroups, []string{"web", "all"}) || fmt.Sprint(web1.Where) != "{source cmdb 1}" {
+	if web1.Address != "10.0.0.1" || !slices.Equal(web1.Hostgroups, []string{"web", "all"}) || fmt.Sprint(web1.Where) != "{source cmdb 0}" {
 		t.Errorf("web1 = %+v", web1)
 	}
 	if web1.Vars["disk"].Text != "10" || web1.Vars["site"].Text != "berlin" || web1.Vars["on"].Text != "true" || len(web1.Vars["mounts"].List) != 2 {
@@ -250,7 +250,7 @@ x = 1
 		string(one.Env[0].Value) != "from-env" || string(one.Env[1].Value) != "$x" {
 		t.Errorf("one = %+v", one)
 	}
-	if strings.Contains(fmt.Sprintf("%+v", one), "from-env") {
+	if one.Env[0].Plain || !one.Env[1].Plain || strings.Contains(fmt.Sprintf("%+v", one), "from-env") {
 		t.Error("the secret is printed")
 	}
 	if !strings.HasSuffix(two.File, "/hosts.json") || !strings.HasPrefix(two.File, "/") {
@@ -271,4 +271,19 @@ func BenchmarkSource(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+func TestSameAnswer(t *testing.T) {
+	f := func(a, b string, want bool) {
+		t.Helper()
+		if got := SameAnswer([]byte(a), []byte(b)); got != want {
+			t.Errorf("SameAnswer(%q, %q) = %v, want %v", a, b, got, want)
+		}
+	}
+	f(`[{"name": "a"}, {"name": "b", "x": 1}]`, `[{"name":"b","x":1},{"name":"a"}]`, true)
+	f(`[{"name": "a"}]`, `{"a": {"name": "a"}}`, true)
+	f(`[{"name": "a"}]`, `[{"name": "a", "x": 1}]`, false)
+	f(`[{"name": "a"}]`, `[{"name": "a"}, {"name": "b"}]`, false)
+	f(`[{"name": "a"}, {"name": "a"}]`, `[{"name": "a"}, {"name": "a"}]`, false)
+	f(`[`, `[`, false)
 }
