@@ -216,8 +216,11 @@ func (l *loader) takeHost(s *source, r record, at alf.Position) {
 	v := l.trial.verdicts[sourceHost{s.made.Name, r.name}]
 	if v != nil {
 		last, ok := l.trial.answers[s.made.Name].last[r.name]
-		kept := ok && !v.out
+		kept := ok && !v.out && !bytes.Equal(last.compact(), r.compact())
 		l.refuse(s, Refused{Host: r.name, Line: r.line, Kept: kept, Why: strings.Join(v.why, "; ")})
+		if ok && !kept { // it may be good again when the files have changed
+			s.taken = append(s.taken, taken{record: last})
+		}
 		if !kept {
 			return
 		}
@@ -406,9 +409,16 @@ func compose(all []taken) []byte {
 		b.WriteString("\n")
 		b.Write(name)
 		b.WriteString(": ")
-		_ = json.Compact(&b, r.raw) // it was read before
+		b.Write(r.compact())
 	}
 	b.WriteString("\n}\n")
+	return b.Bytes()
+}
+
+// compact returns r without white space.
+func (r record) compact() []byte {
+	var b bytes.Buffer
+	_ = json.Compact(&b, r.raw) // it was read before
 	return b.Bytes()
 }
 

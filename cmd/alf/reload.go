@@ -53,6 +53,9 @@ func (h *house) reloadWith(ctx context.Context, author string, fresh map[string]
 	ctx = context.WithoutCancel(ctx)
 	log := h.logs.room("main")
 	c, err := h.roster.load(h.started.File, fresh)
+	if err == nil {
+		err = losing(h.inventory(), c)
+	}
 	if err != nil {
 		h.loaded.refuse()
 		log.Error("the configuration is wrong, the old one goes on", "config", h.started.File, "err", err)

@@ -193,6 +193,7 @@ func (r *roster) same(st *sourceState, body []byte) bool {
 		return false
 	}
 	st.Answer.Time = time.Now()
+	r.store(st) // unless it is
 	if st.stored != nil {
 		_ = os.Chtimes(sourceFile(r.daemon, st.Name), st.Answer.Time, st.Answer.Time) // it is only how old it looks
 	}

@@ -48,7 +48,7 @@ func readKept(d config.Daemon, name string) config.Answer {
 	if err != nil {
 		return config.Answer{Err: fmt.Sprintf("its last good answer cannot be used: %v", err)}
 	}
-	return config.Answer{Body: body, Time: at}
+	return config.Answer{Body: body, Last: body, Time: at}
 }
 
 func readFile(name string) ([]byte, time.Time, error) {
@@ -222,21 +222,24 @@ func settle(file string, o config.Options, kept, fresh map[string]config.Answer)
 		return config.Load(file, o)
 	}
 	c, err := try(names, false)
-	if err == nil || len(names) == 0 {
+	if len(names) == 0 || err == nil && !slices.ContainsFunc(names, func(name string) bool { return barren(c, name) != nil }) {
 		return c, err
 	}
-	if _, err := try(nil, false); err != nil {
-		return nil, err
+	if _, without := try(nil, false); without != nil {
+		return nil, cmp.Or(err, without)
 	}
 	// The files are fine without the new answers.
 	var fit []string
 	for _, name := range names {
 		with, refused := try(append(fit[:len(fit):len(fit)], name), true)
-		if refused == nil && !barren(with, name) {
+		if refused == nil {
+			refused = barren(with, name)
+		}
+		if refused == nil {
 			fit = append(fit, name)
 			continue
 		}
-		refuseAnswer(kept, name, firstLine(cmp.Or(refused, err)))
+		refuseAnswer(kept, name, firstLine(refused))
 	}
 	return try(fit, true)
 }
@@ -248,11 +251,15 @@ func cmpBytes(a, b []byte) []byte {
 	return b
 }
 
-// barren reports whether nothing of an answer fits: then it is not its hosts that
-// are wrong.
-func barren(c *config.Config, name string) bool {
+// barren returns an error if nothing of an answer fits: then it is not its hosts
+// that are wrong.
+func barren(c *config.Config, name string) error {
 	i := slices.IndexFunc(c.Sources, func(s config.Source) bool { return s.Name == name })
-	return i >= 0 && c.Sources[i].Hosts == 0 && len(c.Sources[i].Refused) > 0
+	if i < 0 || c.Sources[i].Hosts > 0 || len(c.Sources[i].Refused) == 0 {
+		return nil
+	}
+	all := c.Sources[i].Refused
+	return fmt.Errorf("none of its hosts can be taken, of %d: %v", len(all), all[0])
 }
 
 func refuseAnswer(kept map[string]config.Answer, name, why string) {
@@ -337,4 +344,25 @@ func warnSources(w io.Writer, c *config.Config) {
 			fmt.Fprintln(w, "alf: warning: "+sanitize.Terminal(fmt.Sprintf("source %q: %s", s.Name, s.Answer.Err)))
 		}
 	}
+}
+
+// maxLost is how many hosts are named that would be lost.
+const maxLost = 20
+
+// losing returns an error if hosts that are there now would be left out of next
+// because what a source says of them does not fit any more.
+func losing(now *alf.Inventory, next *config.Config) error {
+	var errs []error
+	for _, s := range next.Sources {
+		for _, r := range s.Refused {
+			name := alf.HostName(r.Host)
+			if now.Host(name) != nil && next.Inventory.Host(name) == nil {
+				errs = append(errs, fmt.Errorf("source %q: host %q would be lost: %s", s.Name, r.Host, r.Why))
+			}
+		}
+	}
+	if more := len(errs) - maxLost; more > 0 {
+		errs = append(errs[:maxLost], fmt.Errorf("and %d more hosts would be lost", more))
+	}
+	return errors.Join(errs...)
 }
