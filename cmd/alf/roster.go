@@ -43,6 +43,7 @@ type sourceState struct {
 	next     time.Time     // zero: never by itself
 	author   string        // who has ordered it; "": nobody
 	asked    chan struct{} // closed when it was asked; nil: nobody waits
+	again    chan struct{} // the same for those who came while it was being asked
 	asking   bool
 }
 
@@ -77,6 +78,7 @@ func (r *roster) adopt(c *config.Config) {
 	for _, old := range r.all {
 		if known[old.Name] != old {
 			old.answered()
+			old.answered() // and who waits for the next time
 		}
 	}
 	r.all = known
@@ -117,7 +119,9 @@ func (r *roster) stir() {
 func (st *sourceState) answered() {
 	if st.asked != nil {
 		close(st.asked)
-		st.asked = nil
+	}
+	if st.asked, st.again = st.again, nil; st.asked != nil {
+		st.next = time.Now()
 	}
 }
 
@@ -175,7 +179,10 @@ func (r *roster) refresh(ctx context.Context, st *sourceState) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	st.asking, st.author = false, ""
+	st.asking = false
+	if st.again == nil {
+		st.author = ""
+	}
 	if ctx.Err() == nil {
 		r.note(st, err)
 	}
@@ -354,13 +361,15 @@ func (r *roster) order(names []string, author string) ([]chan struct{}, error) {
 	var waits []chan struct{}
 	for _, name := range names {
 		st := r.all[name]
-		if !st.asking {
-			st.next, st.author = time.Now(), author
+		wait := &st.asked
+		if st.asking { // what it answers may be older than the order
+			wait = &st.again
 		}
-		if st.asked == nil {
-			st.asked = make(chan struct{})
+		if *wait == nil {
+			*wait = make(chan struct{})
 		}
-		waits = append(waits, st.asked)
+		st.next, st.author = time.Now(), author
+		waits = append(waits, *wait)
 	}
 	r.stir()
 	return waits, nil

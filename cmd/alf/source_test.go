@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -267,6 +268,41 @@ func TestRoster(t *testing.T) {
 	if due, _ := r.due(time.Now()); len(due) != 1 || due[0].Name != "often" || due[0].failures != 3 {
 		t.Errorf("due: %v", due)
 	}
+}
+
+// TestOrderWhileAsked: an order that comes while a source is being asked has it
+// asked once more, because what it answers then may be older.
+func TestOrderWhileAsked(t *testing.T) {
+	began, end := make(chan struct{}), make(chan struct{})
+	run := func(context.Context, alf.Execution) (alf.Exit, error) {
+		began <- struct{}{}
+		<-end
+		return alf.Exit{Code: 1}, nil
+	}
+	r := newRoster(runs(run), slog.New(slog.DiscardHandler), nil)
+	r.adopt(&config.Config{Sources: []config.Source{{Name: "cmdb", Shell: "x"}}})
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { r.Run(ctx) })
+	<-began
+	waits, err := r.order([]string{"cmdb"}, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	end <- struct{}{}
+	<-began
+	select {
+	case <-waits[0]:
+		t.Error("the order was answered with what was asked before it")
+	default:
+	}
+	end <- struct{}{}
+	<-waits[0]
+	if s := r.Sources().Sources[0]; s.Failures != 2 || s.Next != nil {
+		t.Errorf("%d failures, next %v, want 2 and none", s.Failures, s.Next)
+	}
+	stop()
+	running.Wait()
 }
 
 type runs func(context.Context, alf.Execution) (alf.Exit, error)
