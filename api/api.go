@@ -40,6 +40,7 @@ type Options struct {
 	Pages   http.Handler // serves all other paths; nil: nobody does
 	Levels  Levels       // of the logs; nil: they cannot be changed
 	Journal Journal      // nil: nobody can ask for it
+	Sources Sources      // of hosts; nil: nobody can ask for them
 
 	HostDownDisablesChecks bool // as the checker was told
 

@@ -71,6 +71,10 @@ func (a *API) table() map[string]methods {
 		t[v1+"journal"] = methods{"GET": onSocket(a.journalInfo)}
 		t[v1+"journal/export"] = methods{"GET": onSocket(a.journalExport)}
 	}
+	if a.o.Sources != nil {
+		t[v1+"sources"] = methods{"GET": onSocket(a.sources)}
+		t[v1+"sources/refresh"] = methods{"POST": a.refreshSources}
+	}
 	if a.o.Metrics != nil {
 		t["/metrics"] = methods{"GET": foreign(a.o.Metrics)}
 	}

@@ -168,6 +168,21 @@ func (c *Client) SetLevel(ctx context.Context, room, level string) error {
 	return c.call(ctx, http.MethodPut, "/-/log-levels", wire.Level{Room: room, Level: level}, nil)
 }
 
+// Sources returns how the sources of hosts are.
+func (c *Client) Sources(ctx context.Context) (*wire.Sources, error) {
+	return get[wire.Sources](ctx, c, "/api/v1/sources")
+}
+
+// RefreshSources has sources asked now, those of these names or all, and returns how
+// they are then.
+func (c *Client) RefreshSources(ctx context.Context, names []string) (*wire.Sources, error) {
+	out := new(wire.Sources)
+	if err := c.call(ctx, http.MethodPost, "/api/v1/sources/refresh", wire.Refresh{Sources: names}, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // Journal returns what Alf keeps.
 func (c *Client) Journal(ctx context.Context) (*wire.Journal, error) {
 	return get[wire.Journal](ctx, c, "/api/v1/journal")

@@ -11,6 +11,58 @@ import (
 
 // broken are configurations with mistakes, and what is said of them.
 var broken = []struct{ name, src, want string }{
+	{"sources", `
+[source.none]
+
+[source.both]
+command = ["x"]
+file    = "x.json"
+
+[source.file]
+file    = "x.json"
+env     = { A = "b" }
+
+[source.file2]
+file    = "x.json"
+timeout = "5s"
+
+[source."a/b"]
+file = "x.json"
+
+[source.keys]
+command    = []
+env        = { "A-B" = "x", P = { file = "/nowhere/secret" } }
+interval   = "10ms"
+timeout    = "2h"
+max_output = "1GiB"
+hostgroups = "web"
+inverval   = "5m"
+
+[source.empty]
+command = " "
+
+[source.group]
+command    = "x"
+hostgroups = ["nowhere"]
+
+[source.number]
+command = 5
+`, `alf.toml:2: source "none": want one of command, file
+alf.toml:4: source "both": want one of command, file
+alf.toml:10: env: is for a command, and nothing is run for a file
+alf.toml:14: timeout: is for a command, and nothing is run for a file
+alf.toml:16: source name "a/b" has more than 100 bytes, or others than letters, digits, "_", "-" and, not first, "."
+alf.toml:20: command: is empty
+alf.toml:21: env: A-B: a name has letters, digits and "_" and does not begin with a digit
+alf.toml:21: env: P: open /nowhere/secret: no such file or directory
+alf.toml:22: interval: "10ms" is less than 1s; "0s" means once
+alf.toml:23: timeout: "2h" is more than 1h
+alf.toml:24: max_output: "1GiB" is not between 1024 and 268435456 bytes
+alf.toml:25: hostgroups: want a list, got a string
+alf.toml:26: unknown key "inverval" in [source.keys]; did you mean "interval"?
+alf.toml:29: command: is empty
+alf.toml:33: there is no [hostgroup.nowhere]
+alf.toml:36: command: want a list of arguments or a line for the shell, got an integer`},
 	{"not TOML", `
 [daemon
 `, `alf.toml:2: expected '.' or ']' to end table name, but got '\n' instead`},

@@ -24,6 +24,13 @@ type Options struct {
 	Plugins   func(name string) bool   // knows the names of Alf's own plugins
 	Runtime   func(name string) bool   // knows the macros that have a value only when a check runs
 	Getenv    func(name string) string // nil: os.Getenv
+
+	// Answers are what the sources have said, by name. Nil: they are not asked
+	// for their hosts at all.
+	Answers map[string]Answer
+	// BlameHosts makes a mistake that shows on hosts of sources alone theirs: they
+	// are refused. Else it is one of the files.
+	BlameHosts bool
 }
 
 // Config is all that the files say, with every default filled in. It is
@@ -35,6 +42,7 @@ type Config struct {
 	Journal   Journal
 	Web       Web
 	Nagios    Nagios
+	Sources   []Source // by name
 	Inventory *alf.Inventory
 	Counts    Counts
 	Warnings  []error // each an *Error, by file and line
@@ -60,16 +68,23 @@ func count(n int, what string) string {
 
 // Load reads file and the files conf.d/**/*.toml beside it. The error joins an
 // *Error for every mistake that was found, by file and line. Where a file cannot
-// be read, the others are still examined, but nothing is said to be missing.
+// be read, the others are still examined, but nothing is said to be missing. Hosts
+// of sources that have mistakes are refused, with a warning for each.
 func Load(file string, o Options) (*Config, error) {
-	l := newLoader(o)
-	l.read(file)
-	l.decode()
-	c := l.resolve(file)
-	if err := l.err(); err != nil {
-		return nil, err
+	for t := newTrial(); ; {
+		l := newLoader(o)
+		l.trial = t
+		l.read(file)
+		l.decode()
+		c := l.resolve(file)
+		if l.blame() {
+			continue
+		}
+		if err := l.err(); err != nil {
+			return nil, err
+		}
+		return c, nil
 	}
-	return c, nil
 }
 
 // loader holds what has been read so far.
@@ -96,6 +111,13 @@ type loader struct {
 
 	dependencies []*dependency
 	downtimes    []*downtime
+
+	sources    []*source
+	trial      *trial
+	unanswered bool                        // a source has no answer: what is not there may be in it
+	fromSource map[alf.Position]sourceHost // whose record stands there
+	bySource   map[alf.HostName]string     // the source that a host is from
+	folders    map[string]string           // where relative names of files begin, by sourceFile
 
 	journalAt alf.Position
 	nagiosAt  alf.Position
@@ -124,6 +146,11 @@ func newLoader(o Options) *loader {
 		periods: make(map[string]*timeperiod),
 
 		encrypted: make(map[string]alf.Position),
+
+		trial:      newTrial(),
+		fromSource: make(map[alf.Position]sourceHost),
+		bySource:   make(map[alf.HostName]string),
+		folders:    make(map[string]string),
 	}
 }
 

@@ -40,7 +40,8 @@ func sections() []section {
 		{"defaults", false, func(l *loader, _ string, _ alf.Position) thing { return &l.defaults }},
 		{"timeperiod", true, newTimeperiod},
 		{"hostgroup", true, newHostgroup},
-		{"host", true, newHost},
+		hostSection(),
+		{"source", true, newSource}, // the hosts of files count before its own
 		{"check", true, newCheck},
 		{"dependency", true, newDependency},
 		{"downtime", true, newDowntime},

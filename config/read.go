@@ -363,5 +363,9 @@ func (l *loader) path(v value) (string, error) {
 	if filepath.IsAbs(s) {
 		return filepath.Clean(s), nil
 	}
-	return filepath.Abs(filepath.Join(filepath.Dir(v.at.File), s))
+	dir, ok := l.folders[v.at.File]
+	if !ok {
+		dir = filepath.Dir(v.at.File)
+	}
+	return filepath.Abs(filepath.Join(dir, s))
 }

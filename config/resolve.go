@@ -33,6 +33,7 @@ type resolver struct {
 // resolve returns the configuration. It is whole if there are no mistakes.
 func (l *loader) resolve(file string) *Config {
 	r := newResolver(l)
+	r.checkSources()
 	r.joinGroups()
 	for _, h := range l.hosts {
 		r.makeHost(h)
@@ -49,6 +50,8 @@ func (l *loader) resolve(file string) *Config {
 	r.joinDowntimes()
 	r.warnLogins()
 	r.warnNoHosts(file)
+	l.finish()
+	r.settleWhere()
 	return r.config(file)
 }
 
@@ -90,6 +93,7 @@ func (r *resolver) config(file string) *Config {
 		Journal:   r.journal,
 		Web:       r.web,
 		Nagios:    r.nagios,
+		Sources:   r.sourcesMade(),
 		Counts:    Counts{len(hosts), len(r.checks), len(r.services) - len(hosts)},
 		Inventory: alf.NewInventory(hosts, r.services).With(r.calendar),
 		Warnings:  sorted(r.warnings),
@@ -155,7 +159,17 @@ func (r *resolver) unknownHost(at alf.Position, name string) {
 	if r.partial {
 		return
 	}
-	r.add(at, "there is no [host.%v]%s", toml.Key{name}, didYouMean(name, r.hostNames()))
+	r.missing(at, "there is no [host.%v]%s", toml.Key{name}, didYouMean(name, r.hostNames()))
+}
+
+// missing adds the mistake of a host that is not there, or a warning while the
+// host may be one of a source that has not answered yet.
+func (r *resolver) missing(at alf.Position, format string, args ...any) {
+	if r.unanswered {
+		r.warn(at, format, args...)
+		return
+	}
+	r.add(at, format, args...)
 }
 
 func (r *resolver) hostNames() []string {
@@ -361,7 +375,7 @@ func (r *resolver) unknownPlace(c *check) {
 		return
 	}
 	known := append(r.hostNames(), runRemote, runLocal)
-	r.add(c.run.at, "run: %q is neither %q, %q nor a host%s", c.run.v, runRemote, runLocal, didYouMean(c.run.v, known))
+	r.missing(c.run.at, "run: %q is neither %q, %q nor a host%s", c.run.v, runRemote, runLocal, didYouMean(c.run.v, known))
 }
 
 // place makes the services of c on one host.

@@ -51,6 +51,7 @@ func (p printer) all(c *Config) {
 	p.set("listen", cmp.Or(c.Web.Listen, "none"))
 	p.list("allowed_hosts", c.Web.AllowedHosts)
 	p.nagios(c.Nagios)
+	p.sources(c.Sources)
 	for _, h := range c.Inventory.Hosts() {
 		p.hostAndServices(c, h)
 	}

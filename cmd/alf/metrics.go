@@ -29,6 +29,7 @@ func (h *house) measure() {
 	m.Gauge("alf_config_last_reload_successful", "1 if the last reload was good, else 0.", h.loaded.good)
 	m.Gauge("alf_config_last_reload_success_timestamp_seconds", "When the configuration was last read without an error.", h.loaded.when)
 	m.Counter("alf_config_reload_failures_total", "Reloads that were refused.", h.loaded.failed)
+	h.measureSources()
 	h.measureLag()
 	h.measureLinks()
 }

@@ -43,11 +43,19 @@ func (h *house) adopt(c *config.Config) {
 // reload reads the configuration again. If it is wrong, the old one goes on. If
 // it is not, all rooms go over to it, whether or not the caller waits for it.
 func (h *house) reload(ctx context.Context, author string) error {
+	return h.reloadWith(ctx, author, h.roster.gather(ctx, h.started.File))
+}
+
+// reloadWith is reload with answers of sources that are new.
+func (h *house) reloadWith(ctx context.Context, author string, fresh map[string]config.Answer) error {
 	h.loaded.one.Lock()
 	defer h.loaded.one.Unlock()
 	ctx = context.WithoutCancel(ctx)
 	log := h.logs.room("main")
-	c, err := load(h.started.File)
+	c, err := h.roster.load(h.started.File, fresh)
+	if err == nil {
+		err = losing(h.inventory(), c)
+	}
 	if err != nil {
 		h.loaded.refuse()
 		log.Error("the configuration is wrong, the old one goes on", "config", h.started.File, "err", err)
@@ -67,6 +75,7 @@ func (h *house) reload(ctx context.Context, author string) error {
 		return err
 	}
 	h.adopt(c)
+	h.roster.adopt(c)
 	h.runner.Retain(c.Inventory)
 	log.Info("reloaded", "config", h.started.File, "found", c.Counts.String(), "services", diff.String())
 	return nil

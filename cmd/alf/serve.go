@@ -41,7 +41,7 @@ it is wrong, the old one goes on.`,
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)
 			signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more is no reason to end
-			c, err := load(o.config)
+			c, err := loadToServe(cmd.Context(), o.config)
 			if err != nil {
 				return err
 			}
@@ -103,6 +103,7 @@ type house struct {
 	checker *checker.Checker
 	metrics *sinks.Prometheus
 	api     *api.API
+	roster  *roster
 
 	commandFile *commandFile // nil: none
 }
@@ -124,6 +125,8 @@ func build(c *config.Config, record journal, logs *logs) (*house, error) {
 		MaxConcurrent: c.Daemon.MaxConcurrentChecks, MaxPerHost: c.Daemon.MaxChecksPerHost,
 		HostDownDisablesChecks: c.Daemon.HostDownDisablesChecks,
 	}, c.Inventory)
+	h.roster = newRoster(h.runner, h.logs.room("main"), h.reloadWith)
+	h.roster.adopt(c)
 	h.metrics = sinks.NewPrometheus(version(), h.view.Heads)
 	h.measure()
 	pages := web.New(web.Options{
@@ -134,15 +137,12 @@ func build(c *config.Config, record journal, logs *logs) (*house, error) {
 	h.api = api.New(api.Options{
 		View: h.view, Reader: h.record, Past: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
 		Submit: h.checker.Submit, Reload: h.reload, Ready: h.checker.Ready,
-		Metrics: h.metrics, Pages: pages, Levels: h.logs, Journal: keeperOf(record), AllowedHosts: c.Web.AllowedHosts,
+		Metrics: h.metrics, Pages: pages, Levels: h.logs, Journal: keeperOf(record), Sources: h.roster, AllowedHosts: c.Web.AllowedHosts,
 		HostDownDisablesChecks: c.Daemon.HostDownDisablesChecks,
 		History:                c.Journal.History, Version: version(), Started: time.Now(),
 	})
 	return h, nil
 }
-
-// load reads the configuration as the daemon needs it.
-func load(file string) (*config.Config, error) { return config.Load(file, loadOptions()) }
 
 func loadOptions() config.Options {
 	return config.Options{
@@ -187,6 +187,7 @@ func (h *house) serve(ctx context.Context, hup <-chan os.Signal) (err error) {
 		serving.Go(func() { <-ctx.Done(); s.stop() })
 	}
 	serving.Go(func() { h.reloadOn(ctx, hup) })
+	serving.Go(func() { h.roster.Run(ctx) })
 	h.check(ctx, fail)
 	fail(nil)
 	serving.Wait()
