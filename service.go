@@ -13,6 +13,9 @@ const (
 // link that is lost (RULES T2).
 const LinkService ServiceName = "ssh link"
 
+// OwnHost names the host whose services tell how Alf itself is.
+const OwnHost HostName = "alf"
+
 // Service is one check on one host with every setting resolved, or, if its Key
 // has no Service, the host's own check. A Service is read-only once it is loaded.
 type Service struct {
@@ -75,6 +78,10 @@ type EnvVar struct {
 	Name  string
 	Value Template
 }
+
+// Own reports whether s is one that Alf adds to what people configure, to tell how
+// it is itself.
+func (s *Service) Own() bool { return s.Key.Host == OwnHost && s.Where == Position{} }
 
 // IsLink reports whether s is the service that tells of its host's link, beside
 // the host's own check.

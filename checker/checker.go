@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,7 +90,7 @@ type answer struct {
 type reload struct {
 	inventory *alf.Inventory
 	author    string
-	kept      []bool      // of its services: which are as they were
+	diff      *Difference // from what was before
 	reply     chan<- Diff // room for one
 }
 
@@ -129,7 +128,7 @@ func (c *Checker) Reload(ctx context.Context, inventory *alf.Inventory, author s
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	reply := make(chan Diff, 1)
-	d, err := ask(ctx, c, c.reloads, reload{inventory, author, same(c.inventory, inventory), reply}, reply)
+	d, err := ask(ctx, c, c.reloads, reload{inventory, author, Compare(c.inventory, inventory), reply}, reply)
 	if err != nil {
 		return Diff{}, fmt.Errorf("reload: %w", err)
 	}
@@ -159,26 +158,6 @@ func ask[Q, A any](ctx context.Context, c *Checker, to chan<- Q, question Q, rep
 	case <-ctx.Done():
 		return none, ctx.Err()
 	}
-}
-
-// same says which services of next are as they were in prev. Hosts are compared
-// once each, and not again with each of their services.
-func same(prev, next *alf.Inventory) []bool {
-	hosts := make(map[*alf.Host]bool, len(next.Hosts()))
-	for _, h := range next.Hosts() {
-		hosts[h] = reflect.DeepEqual(prev.Host(h.Name), h)
-	}
-	kept := make([]bool, len(next.Services()))
-	for i, s := range next.Services() {
-		was := prev.Service(s.Key)
-		if was == nil || !hosts[s.Host] || s.On != nil && !hosts[s.On] || spot(was) != spot(s) {
-			continue
-		}
-		now, then := *s, *was
-		now.Host, now.On, then.Host, then.On = nil, nil, nil, nil
-		kept[i] = reflect.DeepEqual(now, then)
-	}
-	return kept
 }
 
 // Ready returns nil while results are being recorded, else why they are not.

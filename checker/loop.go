@@ -427,21 +427,17 @@ func (l *loop) reload(r reload) Diff {
 	l.checked = r.inventory
 	l.family = kin(l.checked)
 	standing := l.standing()
-	var d Diff
 	for i, s := range r.inventory.Services() {
 		it := l.items[s.Key]
 		switch {
 		case it == nil:
-			d.Added++
 			it = l.add(s)
 			l.plan(it, firstDue(s, it.state, time.Time{}, now))
 			l.watch(it, now)
 			l.enrol(it, standing, now)
-		case r.kept[i]:
-			d.Kept++
+		case r.diff.kept[i]:
 			it.service = s
 		default:
-			d.Changed++
 			l.change(it, s, now)
 		}
 	}
@@ -450,11 +446,11 @@ func (l *loop) reload(r reload) Diff {
 	}
 	for key, it := range l.items {
 		if r.inventory.Service(key) == nil {
-			d.Removed++
 			l.remove(it, now)
 		}
 	}
 	l.count()
+	d := r.diff.Counts()
 	l.record(&alf.Event{Time: now, Kind: alf.KindDaemon, Author: r.author, Text: "configuration: " + d.String()})
 	return d
 }
