@@ -66,6 +66,7 @@ func (p printer) daemon(d Daemon) {
 	p.set("data_dir", d.DataDir)
 	p.optional("local_user", d.LocalUser)
 	p.set("host_down_disable_service_checks", d.HostDownDisablesChecks)
+	p.set("max_removed", d.MaxRemoved.String())
 	if d.SoftStateDependencies {
 		p.set("soft_state_dependencies", true)
 	}

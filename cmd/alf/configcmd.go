@@ -12,10 +12,10 @@ import (
 
 func newConfig(o *options) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "config", Short: "Check or show the configuration", Args: cobra.NoArgs,
+		Use: "config", Short: "Check, show or compare the configuration", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConfigCheck(o), newConfigShow(o))
+	cmd.AddCommand(newConfigCheck(o), newConfigShow(o), newConfigDiff(o))
 	return cmd
 }
 

@@ -3,11 +3,17 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"alf"
+	"alf/api"
+	"alf/api/wire"
+	"alf/checker"
 	"alf/config"
 )
 
@@ -40,36 +46,166 @@ func (h *house) adopt(c *config.Config) {
 	h.loaded.ok, h.loaded.lastOK = true, time.Now()
 }
 
-// reload reads the configuration again. If it is wrong, the old one goes on. If
-// it is not, all rooms go over to it, whether or not the caller waits for it.
-func (h *house) reload(ctx context.Context, author string) error {
+// plan is what a reload would do.
+type plan struct {
+	config  *config.Config
+	diff    *checker.Difference
+	refused error    // why it is not done without force; nil: it is
+	restart []string // settings that differ and would have to wait for the next start
+}
+
+// plan reads the configuration and compares it with the one that runs. The error
+// is that of the files.
+func (h *house) plan() (*plan, error) {
+	c, err := load(h.started.File)
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{config: c, diff: checker.Compare(h.inventory(), c.Inventory), restart: h.needRestart(c)}
+	p.refused = newRemoval(p.diff, h.inventory()).refusal(c.Daemon.MaxRemoved)
+	return p, nil
+}
+
+// reload reads the configuration again. If it is wrong, or too much would
+// disappear, the old one goes on. Otherwise all rooms go over to it, whether or
+// not the caller waits for it.
+func (h *house) reload(ctx context.Context, order api.ReloadOrder) error {
 	h.loaded.one.Lock()
 	defer h.loaded.one.Unlock()
 	ctx = context.WithoutCancel(ctx)
 	log := h.logs.room("main")
-	c, err := load(h.started.File)
+	p, err := h.plan()
 	if err != nil {
 		h.loaded.refuse()
 		log.Error("the configuration is wrong, the old one goes on", "config", h.started.File, "err", err)
 		return err
 	}
-	if len(c.Inventory.Hosts()) == 0 && len(h.inventory().Hosts()) > 0 {
-		err := errors.New("no hosts are left in the configuration; restart Alf if that is meant")
+	if p.refused != nil && !order.Force {
 		h.loaded.refuse()
-		log.Error("the configuration is refused, the old one goes on", "config", h.started.File, "err", err)
-		return err
+		log.Error("the configuration is refused, the old one goes on", "config", h.started.File, "err", p.refused)
+		return p.refused
 	}
-	for _, what := range h.needRestart(c) {
+	for _, what := range p.restart {
 		log.Warn("takes effect at the next start", "setting", what)
 	}
-	diff, err := h.checker.Reload(ctx, c.Inventory, author)
+	diff, err := h.checker.Reload(ctx, p.config.Inventory, order.Author)
 	if err != nil {
 		return err
 	}
-	h.adopt(c)
-	h.runner.Retain(c.Inventory)
-	log.Info("reloaded", "config", h.started.File, "found", c.Counts.String(), "services", diff.String())
+	h.adopt(p.config)
+	h.runner.Retain(p.config.Inventory)
+	log.Info("reloaded", "config", h.started.File, "found", p.config.Counts.String(), "services", diff.String())
 	return nil
+}
+
+// diff says what a reload would do.
+func (h *house) diff(context.Context) (*wire.ConfigDiff, error) {
+	h.loaded.one.Lock()
+	defer h.loaded.one.Unlock()
+	p, err := h.plan()
+	if err != nil {
+		return nil, err
+	}
+	n := p.diff.Counts()
+	d := &wire.ConfigDiff{
+		Differs: !p.diff.Empty() || len(p.restart) > 0,
+		Counts:  wire.ConfigCounts{Added: n.Added, Removed: n.Removed, Changed: n.Changed, Kept: n.Kept},
+		Restart: append([]string{}, p.restart...),
+		Added:   wire.NewConfigKeys(p.diff.Added), Removed: wire.NewConfigKeys(p.diff.Removed),
+		Warnings: []wire.Text{}, Changed: []wire.ConfigChanged{},
+	}
+	if p.refused != nil {
+		d.Refused = wire.Text(p.refused.Error())
+	}
+	for _, w := range p.config.Warnings {
+		d.Warnings = append(d.Warnings, wire.Text(w.Error()))
+	}
+	for _, c := range p.diff.Changed {
+		changed := wire.ConfigChanged{ConfigKey: wire.NewConfigKey(c.Key), Settings: []wire.ConfigSetting{}}
+		for _, s := range c.Settings() {
+			changed.Settings = append(changed.Settings, wire.ConfigSetting{Name: s.Name, From: wire.Text(s.From), To: wire.Text(s.To)})
+		}
+		d.Changed = append(d.Changed, changed)
+	}
+	return d, nil
+}
+
+// removal is what a reload would remove. Services that go with their host are
+// counted with it.
+type removal struct {
+	hosts, services []alf.Key
+	allHosts        int // that there are
+	allServices     int
+}
+
+func newRemoval(d *checker.Difference, v *alf.Inventory) removal {
+	var r removal
+	gone := make(map[alf.HostName]bool)
+	for _, key := range d.Removed {
+		switch {
+		case key.IsHost():
+			gone[key.Host] = true
+			r.hosts = append(r.hosts, key)
+		case !gone[key.Host]: // a host comes before its services
+			r.services = append(r.services, key)
+		}
+	}
+	for _, s := range v.Services() {
+		switch {
+		case s.Own():
+		case s.Key.IsHost():
+			r.allHosts++
+		default:
+			r.allServices++
+		}
+	}
+	return r
+}
+
+// What a percentage always lets a reload remove, so that small configurations can
+// be changed at all.
+const (
+	leastHosts    = 1
+	leastServices = 10 // of hosts that stay
+)
+
+// refusal returns why so much may not be removed at once; nil: it may.
+func (r removal) refusal(most config.Share) error {
+	if most.Percent == 100 {
+		return nil
+	}
+	const forced = "if that is meant, use alf reload --force; alf config diff shows all of it"
+	if len(r.hosts) > 0 && len(r.hosts) == r.allHosts {
+		return errors.New("no hosts are left in the configuration; " + forced)
+	}
+	hosts, services := most.Of(r.allHosts, leastHosts), most.Of(r.allServices, leastServices)
+	var over []string
+	if len(r.hosts) > hosts {
+		over = append(over, fmt.Sprintf("%d of %d hosts would be removed (%s), and max_removed = %q allows %d at a time",
+			len(r.hosts), r.allHosts, firstOf(r.hosts), most, hosts))
+	}
+	if len(r.services) > services {
+		over = append(over, fmt.Sprintf("%d of %d services would be removed from hosts that stay (%s), and max_removed = %q allows %d at a time",
+			len(r.services), r.allServices, firstOf(r.services), most, services))
+	}
+	if over == nil {
+		return nil
+	}
+	return errors.New(strings.Join(over, "; ") + "; " + forced)
+}
+
+// firstOf names the first of keys and counts the others.
+func firstOf(keys []alf.Key) string {
+	const shown = 3
+	var names []string
+	for _, key := range keys[:min(shown, len(keys))] {
+		names = append(names, key.String())
+	}
+	text := strings.Join(names, ", ")
+	if n := len(keys) - shown; n > 0 {
+		text += fmt.Sprintf(" and %d more", n)
+	}
+	return text
 }
 
 // needRestart names the settings of c that differ from those that Alf was
@@ -103,7 +239,7 @@ func (h *house) reloadOn(ctx context.Context, signals <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		case <-signals:
-			_ = h.reload(ctx, "SIGHUP") // it was logged
+			_ = h.reload(ctx, api.ReloadOrder{Author: "SIGHUP"}) // it was logged
 		}
 	}
 }
