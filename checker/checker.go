@@ -23,6 +23,7 @@ type Options struct {
 	Runner alf.Runner
 	Record state.Recorder
 	Reader state.Reader // asked once, at the start, for what is known
+	Past   Past         // asked for what was known of what is new; nil: nothing was
 	Log    *slog.Logger // nil: discard
 
 	Version       string        // of Alf, for the log
@@ -30,10 +31,20 @@ type Options struct {
 	MaxPerHost    int           // checks that run on one host at a time; default 5
 	Drain         time.Duration // what running checks are given at the end; default 500 ms
 
+	// KeepRemoved is how long what leaves the configuration can come back and go on
+	// as it was; 0: it begins anew.
+	KeepRemoved time.Duration
+
 	// HostDownDisablesChecks leaves out the checks of services whose host is
 	// HARD and not UP, but for ordered ones (host_down_disable_service_checks,
 	// RULES H5).
 	HostDownDisablesChecks bool
+}
+
+// Past is the part of the log that a Checker reads.
+type Past interface {
+	// At is that of state.Log.
+	At(ctx context.Context, at time.Time, keys ...alf.Key) ([]*alf.Event, error)
 }
 
 // Checker runs checks and judges them. Use New.
@@ -90,8 +101,9 @@ type answer struct {
 type reload struct {
 	inventory *alf.Inventory
 	author    string
-	diff      *Difference // from what was before
-	reply     chan<- Diff // room for one
+	diff      *Difference            // from what was before
+	former    map[alf.Key]*alf.Event // what was known of what is new
+	reply     chan<- Diff            // room for one
 }
 
 // The errors of Submit and Reload.
@@ -128,7 +140,9 @@ func (c *Checker) Reload(ctx context.Context, inventory *alf.Inventory, author s
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	reply := make(chan Diff, 1)
-	d, err := ask(ctx, c, c.reloads, reload{inventory, author, Compare(c.inventory, inventory), reply}, reply)
+	diff := Compare(c.inventory, inventory)
+	r := reload{inventory, author, diff, c.former(ctx, diff.added), reply}
+	d, err := ask(ctx, c, c.reloads, r, reply)
 	if err != nil {
 		return Diff{}, fmt.Errorf("reload: %w", err)
 	}
@@ -170,10 +184,14 @@ func (c *Checker) Ready() error {
 
 // Diff says what a reload changed.
 type Diff struct {
-	Added, Removed, Changed, Kept int
+	Added, Removed, Changed, Renamed, Kept int
 }
 
 // String returns the counts as a log or a person reads them.
 func (d Diff) String() string {
-	return fmt.Sprintf("%d added, %d removed, %d changed, %d kept", d.Added, d.Removed, d.Changed, d.Kept)
+	renamed := ""
+	if d.Renamed > 0 {
+		renamed = fmt.Sprintf(", %d renamed", d.Renamed)
+	}
+	return fmt.Sprintf("%d added, %d removed, %d changed%s, %d kept", d.Added, d.Removed, d.Changed, renamed, d.Kept)
 }

@@ -16,11 +16,18 @@ import (
 // does whoever asks before.
 type Difference struct {
 	Added, Removed []alf.Key // by key, hosts before their services
+	Renamed        []Renamed // by the new key
 	Changed        []Changed // by key
 	Kept           int       // what is as it was
 
-	kept []bool // of the services of the other inventory
+	kept  []bool // of the services of the other inventory
+	added []*alf.Service
+	from  map[alf.Key]alf.Key // what was renamed, by the new key
+	to    map[alf.Key]alf.Key // the same by the old key
 }
+
+// Renamed is a host or a service with another name, which goes on as it was.
+type Renamed struct{ From, To alf.Key }
 
 // Changed is a host or a service with other settings.
 type Changed struct {
@@ -36,15 +43,23 @@ type Setting struct{ Name, From, To string }
 // Where something stands in the files is no part of it, nor is what Alf itself
 // adds to them.
 func Compare(prev, next *alf.Inventory) *Difference {
-	d := &Difference{kept: make([]bool, len(next.Services()))}
+	d := &Difference{kept: make([]bool, len(next.Services())), from: make(map[alf.Key]alf.Key), to: make(map[alf.Key]alf.Key)}
 	hosts := sameHosts(prev, next)
 	for i, s := range next.Services() {
 		was := prev.Service(s.Key)
 		if was != nil {
 			d.kept[i] = hosts[s.Host] && (s.On == nil || hosts[s.On]) && sameService(was, s)
 		}
+		from, renamed := alf.Key{}, false
+		if was == nil {
+			d.added = append(d.added, s)
+			from, renamed = predecessor(s, prev, next)
+		}
 		switch {
 		case s.Own():
+		case renamed && d.to[from] == alf.Key{}:
+			d.from[s.Key], d.to[from] = from, s.Key
+			d.Renamed = append(d.Renamed, Renamed{from, s.Key})
 		case was == nil:
 			d.Added = append(d.Added, s.Key)
 		case d.kept[i]:
@@ -54,19 +69,31 @@ func Compare(prev, next *alf.Inventory) *Difference {
 		}
 	}
 	for _, s := range prev.Services() {
-		if !s.Own() && next.Service(s.Key) == nil {
+		if _, renamed := d.to[s.Key]; !renamed && !s.Own() && next.Service(s.Key) == nil {
 			d.Removed = append(d.Removed, s.Key)
 		}
 	}
 	return d
 }
 
+// predecessor returns what s was called in prev, if that is gone in next.
+func predecessor(s *alf.Service, prev, next *alf.Inventory) (alf.Key, bool) {
+	for _, key := range s.Former() {
+		if prev.Service(key) != nil && next.Service(key) == nil {
+			return key, true
+		}
+	}
+	return alf.Key{}, false
+}
+
 // Empty reports whether nothing would change.
-func (d *Difference) Empty() bool { return len(d.Added)+len(d.Removed)+len(d.Changed) == 0 }
+func (d *Difference) Empty() bool {
+	return len(d.Added)+len(d.Removed)+len(d.Renamed)+len(d.Changed) == 0
+}
 
 // Counts returns how many there are of each.
 func (d *Difference) Counts() Diff {
-	return Diff{Added: len(d.Added), Removed: len(d.Removed), Changed: len(d.Changed), Kept: d.Kept}
+	return Diff{Added: len(d.Added), Removed: len(d.Removed), Changed: len(d.Changed), Renamed: len(d.Renamed), Kept: d.Kept}
 }
 
 // sameHosts says which hosts of next are as they were in prev. They are compared
@@ -87,14 +114,14 @@ func sameService(was, is *alf.Service) bool {
 // plainHost returns h without what makes no difference.
 func plainHost(h *alf.Host) *alf.Host {
 	plain := *h
-	plain.Where = alf.Position{}
+	plain.Where, plain.RenamedFrom = alf.Position{}, ""
 	return &plain
 }
 
 // plainService returns s without what makes no difference, and without its hosts.
 func plainService(s *alf.Service) *alf.Service {
 	plain := *s
-	plain.Where, plain.Host, plain.On = alf.Position{}, nil, nil
+	plain.Where, plain.RenamedFrom, plain.Host, plain.On = alf.Position{}, "", nil, nil
 	return &plain
 }
 

@@ -57,7 +57,7 @@ func TestEverySettingHasAName(t *testing.T) {
 	for _, zero := range []any{alf.Service{}, alf.Host{}} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(zero)) {
 			switch field.Name {
-			case "Key", "Name", "Host", "Where", "On":
+			case "Key", "Name", "Host", "Where", "On", "RenamedFrom":
 				continue
 			}
 			h := &alf.Host{Name: "web1"}

@@ -365,6 +365,18 @@ address = "10.0.0.7"
 user = "x"
 `, `conf.d/b/c.toml:2: [host.web1] is already set in alf.toml:2
 conf.d/b/c.toml:5: [host.web2] is already set in conf.d/a.toml:1`},
+	{"what a reload may remove", `
+[daemon]
+max_removed = "5"
+keep_removed = 7
+`, `alf.toml:3: max_removed: "5" is no percentage such as "5%"
+alf.toml:4: keep_removed: want a duration with a unit, such as "30s", got an integer`},
+	{"more than all", `
+daemon.max_removed = "101%"
+`, `alf.toml:2: max_removed: "101%" is not between 0% and 100%`},
+	{"less than nothing", `
+daemon.max_removed = -1
+`, `alf.toml:2: max_removed: -1 is not between 0 and 1000000, or a percentage such as "5%"`},
 	{"setting twice in two files", `
 [daemon]
 socket = "/tmp/alf.sock"

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Daemon is what [daemon] says: how Alf itself runs.
@@ -26,7 +27,8 @@ type Daemon struct {
 	// SoftStateDependencies lets SOFT states count in dependencies that do not say otherwise.
 	SoftStateDependencies bool
 
-	MaxRemoved Share // of the hosts and of the services that a reload may remove
+	MaxRemoved  Share         // of the hosts and of the services that a reload may remove
+	KeepRemoved time.Duration // how long what leaves the configuration can come back as it was
 }
 
 var defaultDaemon = Daemon{
@@ -36,6 +38,7 @@ var defaultDaemon = Daemon{
 	MaxChecksPerHost:    5,
 	DataDir:             "/var/lib/alf",
 	MaxRemoved:          Share{Percent: 5},
+	KeepRemoved:         7 * day,
 }
 
 // Rooms returns the parts of Alf that log, each of which may have a level of its
@@ -54,7 +57,8 @@ func (d *Daemon) keys(l *loader) keys {
 		"soft_state_dependencies": to(&d.SoftStateDependencies, boolean),
 		"local_user":              to(&d.LocalUser, l.localUser),
 
-		"max_removed": to(&d.MaxRemoved, share),
+		"max_removed":  to(&d.MaxRemoved, share),
+		"keep_removed": to(&d.KeepRemoved, duration(0, maxInterval)),
 
 		"host_down_disable_service_checks": to(&d.HostDownDisablesChecks, boolean),
 	}

@@ -67,6 +67,7 @@ func (p printer) daemon(d Daemon) {
 	p.optional("local_user", d.LocalUser)
 	p.set("host_down_disable_service_checks", d.HostDownDisablesChecks)
 	p.set("max_removed", d.MaxRemoved.String())
+	p.set("keep_removed", d.KeepRemoved)
 	if d.SoftStateDependencies {
 		p.set("soft_state_dependencies", true)
 	}

@@ -17,6 +17,7 @@ type ConfigDiff struct {
 	Warnings []Text          `json:"warnings" xml:"warnings>warning"`           // about what the files say
 	Added    []ConfigKey     `json:"added" xml:"added>key"`
 	Removed  []ConfigKey     `json:"removed" xml:"removed>key"`
+	Renamed  []ConfigRenamed `json:"renamed" xml:"renamed>key"`
 	Changed  []ConfigChanged `json:"changed" xml:"changed>key"`
 }
 
@@ -26,6 +27,7 @@ type ConfigCounts struct {
 	Added   int `json:"added" xml:"added"`
 	Removed int `json:"removed" xml:"removed"`
 	Changed int `json:"changed" xml:"changed"`
+	Renamed int `json:"renamed" xml:"renamed"`
 	Kept    int `json:"kept" xml:"kept"`
 }
 
@@ -50,6 +52,12 @@ func NewConfigKeys(keys []alf.Key) []ConfigKey {
 		out[i] = NewConfigKey(key)
 	}
 	return out
+}
+
+// ConfigRenamed is a host or a service that goes on under another name.
+type ConfigRenamed struct {
+	From ConfigKey `json:"from" xml:"from"`
+	To   ConfigKey `json:"to" xml:"to"`
 }
 
 // ConfigChanged is a host or a service with other settings.

@@ -18,8 +18,8 @@ func newConfigDiff(o *options) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use: "diff", Short: "Show what a reload would change", Args: cobra.NoArgs, Annotations: readsOutput,
-		Long: `Show what a reload would add (+), remove (-) and change (~), down to the setting,
-whether it would be refused, and what has to wait for the next start. The running
+		Long: `Show what a reload would add (+), remove (-), rename (>) and change (~), down to
+the setting, whether it would be refused, and what has to wait for the next start. The running
 daemon reads its files and compares; it changes nothing. The exit code is 0 whether
 or not anything differs, and 1 if the files are wrong: then all mistakes are printed.
 Of very many, the first ones are shown, unless --all is given; --output json and xml
@@ -61,11 +61,17 @@ func (p diffPrinter) line(format string, args ...any) {
 func (p diffPrinter) print(d *wire.ConfigDiff) error {
 	p.keys("+", d.Added)
 	p.keys("-", d.Removed)
+	for i, r := range d.Renamed {
+		if p.cut(">", i, len(d.Renamed)) {
+			break
+		}
+		p.line("> %s (was %s)", r.To.Key(), r.From.Key())
+	}
 	p.changed(d.Changed)
-	if n := d.Counts; n.Added+n.Removed+n.Changed == 0 {
+	if n := d.Counts; n.Added+n.Removed+n.Changed+n.Renamed == 0 {
 		p.line("No host and no service would change: %d kept.", n.Kept)
 	} else {
-		p.line("%d added, %d removed, %d changed, %d kept (hosts and services).", n.Added, n.Removed, n.Changed, n.Kept)
+		p.line("%d added, %d removed, %d renamed, %d changed, %d kept (hosts and services).", n.Added, n.Removed, n.Renamed, n.Changed, n.Kept)
 	}
 	if len(d.Restart) > 0 {
 		p.line("At the next start: %s.", strings.Join(d.Restart, ", "))

@@ -109,10 +109,13 @@ func (h *house) diff(context.Context) (*wire.ConfigDiff, error) {
 	n := p.diff.Counts()
 	d := &wire.ConfigDiff{
 		Differs: !p.diff.Empty() || len(p.restart) > 0,
-		Counts:  wire.ConfigCounts{Added: n.Added, Removed: n.Removed, Changed: n.Changed, Kept: n.Kept},
+		Counts:  wire.ConfigCounts{Added: n.Added, Removed: n.Removed, Changed: n.Changed, Renamed: n.Renamed, Kept: n.Kept},
 		Restart: append([]string{}, p.restart...),
 		Added:   wire.NewConfigKeys(p.diff.Added), Removed: wire.NewConfigKeys(p.diff.Removed),
-		Warnings: []wire.Text{}, Changed: []wire.ConfigChanged{},
+		Warnings: []wire.Text{}, Renamed: []wire.ConfigRenamed{}, Changed: []wire.ConfigChanged{},
+	}
+	for _, r := range p.diff.Renamed {
+		d.Renamed = append(d.Renamed, wire.ConfigRenamed{From: wire.NewConfigKey(r.From), To: wire.NewConfigKey(r.To)})
 	}
 	if p.refused != nil {
 		d.Refused = wire.Text(p.refused.Error())
@@ -226,6 +229,7 @@ func (h *house) needRestart(c *config.Config) []string {
 	f("[daemon] max_concurrent_checks", was.Daemon.MaxConcurrentChecks != c.Daemon.MaxConcurrentChecks)
 	f("[daemon] max_checks_per_host", was.Daemon.MaxChecksPerHost != c.Daemon.MaxChecksPerHost)
 	f("[daemon] host_down_disable_service_checks", was.Daemon.HostDownDisablesChecks != c.Daemon.HostDownDisablesChecks)
+	f("[daemon] keep_removed", was.Daemon.KeepRemoved != c.Daemon.KeepRemoved)
 	f("[web] listen", was.Web.Listen != c.Web.Listen)
 	f("[nagios]", was.Nagios != c.Nagios)
 	f("[web] allowed_hosts", !slices.Equal(was.Web.AllowedHosts, c.Web.AllowedHosts))

@@ -119,8 +119,9 @@ func build(c *config.Config, record journal, logs *logs) (*house, error) {
 		return nil, err
 	}
 	h.checker = checker.New(checker.Options{
-		Runner: h.runner, Record: h.record, Reader: h.record, Log: h.logs.room("checker"),
+		Runner: h.runner, Record: h.record, Reader: h.record, Past: h.record, Log: h.logs.room("checker"),
 		Version:       version(),
+		KeepRemoved:   c.Daemon.KeepRemoved,
 		MaxConcurrent: c.Daemon.MaxConcurrentChecks, MaxPerHost: c.Daemon.MaxChecksPerHost,
 		HostDownDisablesChecks: c.Daemon.HostDownDisablesChecks,
 	}, c.Inventory)

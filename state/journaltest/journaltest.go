@@ -49,6 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) Record) {
 		"LogInTime":            logInTime,
 		"LogAt":                logAt,
 		"LogOutlivesResults":   logOutlivesResults,
+		"LogKeepsRemoved":      logKeepsRemoved,
 		"DaemonHasNoHead":      daemonHasNoHead,
 		"DocumentsAreCompared": documentsAreCompared,
 		"DocumentsCompete":     documentsCompete,
