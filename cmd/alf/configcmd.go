@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"alf"
-	"alf/config"
 	"alf/internal/sanitize"
 )
 
@@ -28,7 +27,7 @@ connected to. The exit code is 1 if the daemon would not start with it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			options := loadOptions()
 			options.NoSecrets = noSecrets
-			c, err := config.Load(o.fileOr(args), options)
+			c, err := loadWith(o.fileOr(args), options)
 			if err != nil {
 				return err
 			}
@@ -51,7 +50,7 @@ that of a host, or that of a service. Secrets are shown as <secret>.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			options := loadOptions()
 			options.NoSecrets = true
-			c, err := config.Load(o.config, options)
+			c, err := loadWith(o.config, options)
 			if err != nil {
 				return err
 			}

@@ -21,34 +21,41 @@ import (
 type reloads struct {
 	one sync.Mutex // one reload at a time
 
-	mu       sync.Mutex // guards what follows
-	ok       bool
-	lastOK   time.Time
+	mu       sync.Mutex    // guards what follows
+	err      error         // why the last one was refused; nil: it was good
+	lastOK   time.Time     // when the configuration that runs was read
+	took     time.Duration // and how long that took; 0: not known
 	failures float64
 }
 
-func (r *reloads) refuse() {
+func (r *reloads) refuse(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ok = false
+	r.err = err
 	r.failures++
 }
 
-// adopt makes c the configuration that all rooms read.
-func (h *house) adopt(c *config.Config) {
+func (r *reloads) accept(took time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err, r.lastOK, r.took = nil, time.Now(), took
+}
+
+// adopt makes c, which was read in that time, the configuration that all rooms
+// read.
+func (h *house) adopt(c *config.Config, took time.Duration) {
 	h.config.Store(c)
 	h.logs.set(c.Daemon.LogLevel, c.Daemon.LogLevels)
 	for _, w := range c.Warnings {
 		h.logs.room("main").Warn("configuration", "err", w)
 	}
-	h.loaded.mu.Lock()
-	defer h.loaded.mu.Unlock()
-	h.loaded.ok, h.loaded.lastOK = true, time.Now()
+	h.loaded.accept(took)
 }
 
 // plan is what a reload would do.
 type plan struct {
 	config  *config.Config
+	took    time.Duration // to read it
 	diff    *checker.Difference
 	refused error    // why it is not done without force; nil: it is
 	restart []string // settings that differ and would have to wait for the next start
@@ -57,11 +64,13 @@ type plan struct {
 // plan reads the configuration and compares it with the one that runs. The error
 // is that of the files.
 func (h *house) plan() (*plan, error) {
+	began := time.Now()
 	c, err := load(h.started.File)
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{config: c, diff: checker.Compare(h.inventory(), c.Inventory), restart: h.needRestart(c)}
+	c = withOwn(c)
+	p := &plan{config: c, took: time.Since(began), diff: checker.Compare(h.inventory(), c.Inventory), restart: h.needRestart(c)}
 	p.refused = newRemoval(p.diff, h.inventory()).refusal(c.Daemon.MaxRemoved)
 	return p, nil
 }
@@ -73,15 +82,16 @@ func (h *house) reload(ctx context.Context, order api.ReloadOrder) error {
 	h.loaded.one.Lock()
 	defer h.loaded.one.Unlock()
 	ctx = context.WithoutCancel(ctx)
+	defer h.tell(ctx, "configuration")
 	log := h.logs.room("main")
 	p, err := h.plan()
 	if err != nil {
-		h.loaded.refuse()
+		h.loaded.refuse(err)
 		log.Error("the configuration is wrong, the old one goes on", "config", h.started.File, "err", err)
 		return err
 	}
 	if p.refused != nil && !order.Force {
-		h.loaded.refuse()
+		h.loaded.refuse(p.refused)
 		log.Error("the configuration is refused, the old one goes on", "config", h.started.File, "err", p.refused)
 		return p.refused
 	}
@@ -92,7 +102,7 @@ func (h *house) reload(ctx context.Context, order api.ReloadOrder) error {
 	if err != nil {
 		return err
 	}
-	h.adopt(p.config)
+	h.adopt(p.config, p.took)
 	h.runner.Retain(p.config.Inventory)
 	log.Info("reloaded", "config", h.started.File, "found", p.config.Counts.String(), "services", diff.String())
 	return nil

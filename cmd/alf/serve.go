@@ -59,7 +59,7 @@ func serve(ctx context.Context, c *config.Config, log io.Writer, hup <-chan os.S
 		return fmt.Errorf("open the journal: %w", err)
 	}
 	defer func() { err = errors.Join(err, record.Close()) }()
-	h, err := build(c, record, logs)
+	h, err := build(withOwn(c), record, logs)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ const refresh = 10 * time.Second
 
 func build(c *config.Config, record journal, logs *logs) (*house, error) {
 	h := &house{started: c, logs: logs, record: record, view: view.New()}
-	h.adopt(c)
+	h.adopt(c, 0)
 	var err error
 	h.runner, err = runner.New(runner.Options{Log: h.logs.room("ssh"), LocalUser: c.Daemon.LocalUser})
 	if err != nil {
@@ -141,7 +141,18 @@ func build(c *config.Config, record journal, logs *logs) (*house, error) {
 }
 
 // load reads the configuration as the daemon needs it.
-func load(file string) (*config.Config, error) { return config.Load(file, loadOptions()) }
+func load(file string) (*config.Config, error) { return loadWith(file, loadOptions()) }
+
+func loadWith(file string, o config.Options) (*config.Config, error) {
+	c, err := config.Load(file, o)
+	if err == nil {
+		err = checkOwn(c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
 
 func loadOptions() config.Options {
 	return config.Options{
@@ -186,6 +197,7 @@ func (h *house) serve(ctx context.Context, hup <-chan os.Signal) (err error) {
 		serving.Go(func() { <-ctx.Done(); s.stop() })
 	}
 	serving.Go(func() { h.reloadOn(ctx, hup) })
+	serving.Go(func() { h.tell(ctx) })
 	h.check(ctx, fail)
 	fail(nil)
 	serving.Wait()
