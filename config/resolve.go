@@ -45,6 +45,7 @@ func (l *loader) resolve(file string) *Config {
 	r.watchLinks()
 	r.makePeriods()
 	r.indexServices()
+	r.checkRenamed()
 	r.joinDependencies()
 	r.joinDowntimes()
 	r.warnLogins()
@@ -181,6 +182,8 @@ func (r *resolver) makeHost(h *host) {
 		Address: h.address.or(some(string(h.name))).v,
 		SSH:     ssh.over(r.ssh).resolved(r.loader),
 		Where:   h.at,
+
+		RenamedFrom: alf.HostName(h.renamed.v),
 	}
 	for _, g := range h.groups {
 		h.made.Hostgroups = append(h.made.Hostgroups, g.name)

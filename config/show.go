@@ -150,6 +150,7 @@ func (p printer) hostAndServices(c *Config, h *alf.Host) {
 		p.list("parents", textsOf(h.Parents))
 	}
 	p.optional("notes_url", h.NotesURL)
+	p.optional("renamed_from", string(h.RenamedFrom))
 	p.ownCheck(c.Inventory.Service(alf.Key{Host: h.Name}))
 	p.table("host", name, "ssh")
 	p.ssh(h.SSH)
@@ -218,6 +219,7 @@ func (p printer) service(s *alf.Service) {
 	p.set("max_output", s.MaxOutput)
 	p.set("metric", s.Metric)
 	p.optional("notes_url", s.NotesURL)
+	p.optional("renamed_from", string(s.RenamedFrom))
 	if s.Volatile {
 		p.set("is_volatile", true)
 	}

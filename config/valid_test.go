@@ -197,6 +197,21 @@ allowed_hosts = ["alf.example.com", "10.0.0.7", "2001:db8::1"]
 	}
 }
 
+// TestRenamedFrom: a service knows all keys that it may have had.
+func TestRenamedFrom(t *testing.T) {
+	c := load(t, `
+[host.www1]
+renamed_from = "web1"
+[check.disk]
+hosts        = ["www1"]
+for_each     = { mount = ["/", "/srv"] }
+service      = "disk $mount$"
+renamed_from = "fs $mount$"
+`)
+	equal(t, "former", fmt.Sprint(service(t, c, "www1!disk /srv").Former()), "[www1!fs /srv web1!disk /srv web1!fs /srv]")
+	equal(t, "of the host", fmt.Sprint(service(t, c, "www1").Former()), "[web1]")
+}
+
 func TestCommandFile(t *testing.T) {
 	c := load(t, `
 [nagios]
