@@ -27,8 +27,10 @@ type Daemon struct {
 	// SoftStateDependencies lets SOFT states count in dependencies that do not say otherwise.
 	SoftStateDependencies bool
 
-	MaxRemoved  Share         // of the hosts and of the services that a reload may remove
-	KeepRemoved time.Duration // how long what leaves the configuration can come back as it was
+	MaxRemoved Share // of the hosts and of the services that a reload may remove
+	// ReloadOnChange lets changes of the files be noticed.
+	ReloadOnChange bool
+	KeepRemoved    time.Duration // how long what leaves the configuration can come back as it was
 }
 
 var defaultDaemon = Daemon{
@@ -57,8 +59,9 @@ func (d *Daemon) keys(l *loader) keys {
 		"soft_state_dependencies": to(&d.SoftStateDependencies, boolean),
 		"local_user":              to(&d.LocalUser, l.localUser),
 
-		"max_removed":  to(&d.MaxRemoved, share),
-		"keep_removed": to(&d.KeepRemoved, duration(0, maxInterval)),
+		"max_removed":      to(&d.MaxRemoved, share),
+		"reload_on_change": to(&d.ReloadOnChange, boolean),
+		"keep_removed":     to(&d.KeepRemoved, duration(0, maxInterval)),
 
 		"host_down_disable_service_checks": to(&d.HostDownDisablesChecks, boolean),
 	}

@@ -68,6 +68,7 @@ func (p printer) daemon(d Daemon) {
 	p.set("host_down_disable_service_checks", d.HostDownDisablesChecks)
 	p.set("max_removed", d.MaxRemoved.String())
 	p.set("keep_removed", d.KeepRemoved)
+	p.set("reload_on_change", d.ReloadOnChange)
 	if d.SoftStateDependencies {
 		p.set("soft_state_dependencies", true)
 	}

@@ -173,6 +173,7 @@ data_dir              = "/srv/alf"
 local_user            = "`+own+`"
 max_removed           = "7.5%"
 keep_removed          = "1d"
+reload_on_change      = true
 host_down_disable_service_checks = true
 [journal]
 history = 7
@@ -184,7 +185,7 @@ allowed_hosts = ["alf.example.com", "10.0.0.7", "2001:db8::1"]
 		Socket: filepath.Dir(c.File) + "/run/alf.sock", LogFormat: "json", LogLevel: slog.LevelWarn,
 		LogLevels:           map[string]slog.Level{"checker": slog.LevelDebug, "ssh": slog.LevelError},
 		MaxConcurrentChecks: 10, MaxChecksPerHost: 2, DataDir: "/srv/alf", LocalUser: own,
-		HostDownDisablesChecks: true, MaxRemoved: Share{Percent: 7.5}, KeepRemoved: 24 * time.Hour,
+		HostDownDisablesChecks: true, MaxRemoved: Share{Percent: 7.5}, KeepRemoved: 24 * time.Hour, ReloadOnChange: true,
 	})
 	equal(t, "a number", load(t, "daemon.max_removed = 20").Daemon.MaxRemoved, Share{Number: 20})
 	equal(t, "none", load(t, `daemon.max_removed = "0%"`).Daemon.MaxRemoved, Share{})

@@ -240,6 +240,7 @@ func (h *house) needRestart(c *config.Config) []string {
 	f("[daemon] max_checks_per_host", was.Daemon.MaxChecksPerHost != c.Daemon.MaxChecksPerHost)
 	f("[daemon] host_down_disable_service_checks", was.Daemon.HostDownDisablesChecks != c.Daemon.HostDownDisablesChecks)
 	f("[daemon] keep_removed", was.Daemon.KeepRemoved != c.Daemon.KeepRemoved)
+	f("[daemon] reload_on_change", was.Daemon.ReloadOnChange != c.Daemon.ReloadOnChange)
 	f("[web] listen", was.Web.Listen != c.Web.Listen)
 	f("[nagios]", was.Nagios != c.Nagios)
 	f("[web] allowed_hosts", !slices.Equal(was.Web.AllowedHosts, c.Web.AllowedHosts))

@@ -198,6 +198,9 @@ func (h *house) serve(ctx context.Context, hup <-chan os.Signal) (err error) {
 	}
 	serving.Go(func() { h.reloadOn(ctx, hup) })
 	serving.Go(func() { h.tell(ctx) })
+	if h.started.Daemon.ReloadOnChange {
+		serving.Go(func() { h.watch(ctx) })
+	}
 	h.check(ctx, fail)
 	fail(nil)
 	serving.Wait()
