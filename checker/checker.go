@@ -139,8 +139,23 @@ func (c *Checker) Submit(ctx context.Context, command alf.Command) (alf.ID, erro
 func (c *Checker) Reload(ctx context.Context, inventory *alf.Inventory, author string) (Diff, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.apply(ctx, Compare(c.inventory, inventory), author)
+}
+
+// Apply is Reload for who has compared before: with what was then the inventory of
+// the Checker, and still is.
+func (c *Checker) Apply(ctx context.Context, diff *Difference, author string) (Diff, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if diff.prev != c.inventory {
+		diff = Compare(c.inventory, diff.next)
+	}
+	return c.apply(ctx, diff, author)
+}
+
+func (c *Checker) apply(ctx context.Context, diff *Difference, author string) (Diff, error) {
 	reply := make(chan Diff, 1)
-	diff := Compare(c.inventory, inventory)
+	inventory := diff.next
 	r := reload{inventory, author, diff, c.former(ctx, diff.added), reply}
 	d, err := ask(ctx, c, c.reloads, r, reply)
 	if err != nil {

@@ -20,6 +20,8 @@ type Difference struct {
 	Changed        []Changed // by key
 	Kept           int       // what is as it was
 
+	prev, next *alf.Inventory
+
 	kept  []bool // of the services of the other inventory
 	added []*alf.Service
 	from  map[alf.Key]alf.Key // what was renamed, by the new key
@@ -43,12 +45,13 @@ type Setting struct{ Name, From, To string }
 // Where something stands in the files is no part of it, nor is what Alf itself
 // adds to them.
 func Compare(prev, next *alf.Inventory) *Difference {
-	d := &Difference{kept: make([]bool, len(next.Services())), from: make(map[alf.Key]alf.Key), to: make(map[alf.Key]alf.Key)}
+	d := &Difference{prev: prev, next: next, kept: make([]bool, len(next.Services())), from: make(map[alf.Key]alf.Key), to: make(map[alf.Key]alf.Key)}
 	hosts := sameHosts(prev, next)
+	var room twins
 	for i, s := range next.Services() {
 		was := prev.Service(s.Key)
 		if was != nil {
-			d.kept[i] = hosts[s.Host] && (s.On == nil || hosts[s.On]) && sameService(was, s)
+			d.kept[i] = hosts[s.Host] && (s.On == nil || hosts[s.On]) && room.same(was, s)
 		}
 		from, renamed := alf.Key{}, false
 		if was == nil {
@@ -107,9 +110,27 @@ func sameHosts(prev, next *alf.Inventory) map[*alf.Host]bool {
 	return hosts
 }
 
-func sameService(was, is *alf.Service) bool {
-	return spot(was) == spot(is) && reflect.DeepEqual(plainService(was), plainService(is))
+// twins is room for two services that are compared.
+type twins struct{ was, is alf.Service }
+
+// same compares two services without their hosts: by hand what takes reflection
+// long, as most are as they were.
+func (t *twins) same(was, is *alf.Service) bool {
+	t.was, t.is = *was, *is
+	a, b := &t.was, &t.is
+	strip(a)
+	strip(b)
+	if spot(was) != spot(is) || !slices.EqualFunc(a.Argv, b.Argv, slices.Equal) || !slices.Equal(a.Shell, b.Shell) ||
+		!slices.EqualFunc(a.Env, b.Env, sameVariable) || !slices.Equal(a.Path, b.Path) || !slices.Equal(a.Dependencies, b.Dependencies) {
+		return false
+	}
+	for _, s := range []*alf.Service{a, b} {
+		s.Argv, s.Shell, s.Env, s.Path, s.Dependencies = nil, nil, nil, nil, nil
+	}
+	return reflect.DeepEqual(a, b)
 }
+
+func sameVariable(a, b alf.EnvVar) bool { return a.Name == b.Name && slices.Equal(a.Value, b.Value) }
 
 // plainHost returns h without what makes no difference.
 func plainHost(h *alf.Host) *alf.Host {
@@ -121,9 +142,11 @@ func plainHost(h *alf.Host) *alf.Host {
 // plainService returns s without what makes no difference, and without its hosts.
 func plainService(s *alf.Service) *alf.Service {
 	plain := *s
-	plain.Where, plain.RenamedFrom, plain.Host, plain.On = alf.Position{}, "", nil, nil
+	strip(&plain)
 	return &plain
 }
+
+func strip(s *alf.Service) { s.Where, s.RenamedFrom, s.Host, s.On = alf.Position{}, "", nil, nil }
 
 // Settings returns the settings that differ, by name. Of a service that has the
 // same ones on a host that has others there are none.

@@ -98,7 +98,7 @@ func (h *house) reload(ctx context.Context, order api.ReloadOrder) error {
 	for _, what := range p.restart {
 		log.Warn("takes effect at the next start", "setting", what)
 	}
-	diff, err := h.checker.Reload(ctx, p.config.Inventory, order.Author)
+	diff, err := h.checker.Apply(ctx, p.diff, order.Author)
 	if err != nil {
 		return err
 	}
