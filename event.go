@@ -134,9 +134,12 @@ func (e *Event) says(what string) bool {
 	return e.Kind == KindDaemon && first == what
 }
 
-// Entry returns e as it stands in the log: without the result.
+// Entry returns e as it stands in the log: without the result, unless it removes
+// its key: then that is all that is left of it, should the key come back.
 func (e *Event) Entry() *Event {
 	entry := *e
-	entry.Result = nil
+	if e.Kind != KindRemoved {
+		entry.Result = nil
+	}
 	return &entry
 }

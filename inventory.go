@@ -25,6 +25,11 @@ func (v *Inventory) With(c Calendar) *Inventory {
 	return &Inventory{v.hosts, v.services, c}
 }
 
+// Plus returns v with more hosts and services, whose keys it does not have.
+func (v *Inventory) Plus(hosts []*Host, services []*Service) *Inventory {
+	return NewInventory(append(slices.Clone(v.hosts), hosts...), append(slices.Clone(v.services), services...)).With(v.calendar)
+}
+
 // Period returns the timeperiod of that name; nil: there is none.
 func (v *Inventory) Period(name string) Period { return v.calendar.Periods[name] }
 

@@ -164,9 +164,36 @@ func TestReload(t *testing.T) {
 	if got := send(t, c, "POST", "/-/reload", "", 200); !strings.HasSuffix(got, "reloaded\n") {
 		t.Errorf("reload = %s", got)
 	}
+	if send(t, c, "POST", "/-/reload?force=false", "", 200); h.forced {
+		t.Error("a reload that is not to be forced was")
+	}
+	if send(t, c, "POST", "/-/reload?force=true", "", 200); !h.forced {
+		t.Error("a reload that is to be forced was not")
+	}
+	send(t, c, "POST", "/-/reload?force=perhaps", "", 400)
+	send(t, c, "POST", "/-/reload?forced=true", "", 400)
 	h.reloaded = errors.New("web.toml:3: no such key")
 	if got := send(t, c, "POST", "/-/reload", "", 500); !strings.Contains(got, "web.toml:3: no such key") {
 		t.Errorf("reload = %s, want what is wrong", got)
+	}
+}
+
+// TestConfigDiff: what a reload would change is told on the socket alone.
+func TestConfigDiff(t *testing.T) {
+	h := office(t)
+	var wrong error
+	h.options.Diff = func(context.Context) (*wire.ConfigDiff, error) {
+		return &wire.ConfigDiff{Differs: true, Refused: "all would disappear", Removed: wire.NewConfigKeys([]alf.Key{{Host: "web1", Service: "disk"}})}, wrong
+	}
+	c := socket(t, h)
+	for _, want := range []string{`"refused":"all would disappear"`, `"removed":[{"host":"web1","service":"disk"}]`} {
+		if got := strings.ReplaceAll(send(t, c, "GET", "/api/v1/config/diff", "", 200), " ", ""); !strings.Contains(got, strings.ReplaceAll(want, " ", "")) {
+			t.Errorf("diff = %s, want %s", got, want)
+		}
+	}
+	wrong = errors.New("web.toml:3: no such key")
+	if got := send(t, c, "GET", "/api/v1/config/diff", "", 422); !strings.Contains(got, "web.toml:3: no such key") {
+		t.Errorf("diff = %s, want what is wrong", got)
 	}
 }
 

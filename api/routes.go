@@ -67,6 +67,9 @@ func (a *API) table() map[string]methods {
 	if a.o.Levels != nil {
 		t["/-/log-levels"] = methods{"GET": a.levels, "PUT": a.setLevel}
 	}
+	if a.o.Diff != nil {
+		t[v1+"config/diff"] = methods{"GET": onSocket(a.configDiff)}
+	}
 	if a.o.Journal != nil {
 		t[v1+"journal"] = methods{"GET": onSocket(a.journalInfo)}
 		t[v1+"journal/export"] = methods{"GET": onSocket(a.journalExport)}

@@ -92,7 +92,9 @@ func start(t *testing.T, o checker.Options, services ...*alf.Service) *bench {
 	if o.Record == nil {
 		o.Record = record
 	}
-	o.Reader = record
+	if o.Reader == nil {
+		o.Reader, o.Past = record, record
+	}
 	b := &bench{Checker: checker.New(o, inventory(services...)), record: record}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)

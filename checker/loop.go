@@ -62,6 +62,7 @@ type loop struct {
 	running int
 
 	queue   []*alf.Event     // judged, not yet durable
+	lately  []*alf.Event     // with which the last reload removed what it did
 	replies []waiting        // who waits for events in the queue
 	retry   time.Duration    // the pause before the next try; 0: the record works
 	next    time.Time        // of that try
@@ -171,23 +172,33 @@ func (l *loop) restore(ctx context.Context) error {
 	l.checked = l.inventory
 	l.family = kin(l.checked)
 	l.recordStart(heads, now)
+	var fresh []*alf.Service
+	for _, s := range l.checked.Services() {
+		if heads[s.Key] == nil {
+			fresh = append(fresh, s)
+		}
+	}
+	former := l.former(ctx, fresh)
 	var added []*item // while Alf did not run
 	for _, s := range l.checked.Services() {
-		it, planned := l.add(s), time.Time{}
-		if e := heads[s.Key]; e == nil {
-			added = append(added, it)
-		} else {
+		it, planned, from := l.add(s), time.Time{}, origin{}
+		if e := heads[s.Key]; e != nil {
 			it.state, it.result, planned = e.State, e.Result, e.NextCheck
-			delete(heads, s.Key)
+		} else {
+			added = append(added, it)
+			from = l.recall(it, heads, former)
 		}
 		l.plan(it, firstDue(s, it.state, planned, now))
+		l.goOn(it, from, now)
 		l.watch(it, now)
 	}
 	for _, s := range l.checked.Services() {
 		l.renew(l.items[s.Key], now)
 	}
 	for key, e := range heads {
-		l.record(&alf.Event{Time: now, Key: key, Kind: alf.KindRemoved, State: e.State, Result: e.Result})
+		if l.items[key] == nil {
+			l.left(key, e.State, e.Result, now)
+		}
 	}
 	l.enrolAll(added, now)
 	l.count()
@@ -423,21 +434,20 @@ func (l *loop) reload(r reload) Diff {
 	l.checked = r.inventory
 	l.family = kin(l.checked)
 	standing := l.standing()
-	var d Diff
+	l.latest(r.former, now)
 	for i, s := range r.inventory.Services() {
 		it := l.items[s.Key]
 		switch {
 		case it == nil:
-			d.Added++
 			it = l.add(s)
+			from := l.inherit(it, l.renamed(r.diff, s.Key), r.former)
 			l.plan(it, firstDue(s, it.state, time.Time{}, now))
+			l.goOn(it, from, now)
 			l.watch(it, now)
 			l.enrol(it, standing, now)
-		case r.kept[i]:
-			d.Kept++
+		case r.diff.kept[i]:
 			it.service = s
 		default:
-			d.Changed++
 			l.change(it, s, now)
 		}
 	}
@@ -446,11 +456,11 @@ func (l *loop) reload(r reload) Diff {
 	}
 	for key, it := range l.items {
 		if r.inventory.Service(key) == nil {
-			d.Removed++
-			l.remove(it, now)
+			l.remove(it, r.diff.to[key], now)
 		}
 	}
 	l.count()
+	d := r.diff.Counts()
 	l.record(&alf.Event{Time: now, Kind: alf.KindDaemon, Author: r.author, Text: "configuration: " + d.String()})
 	return d
 }
@@ -481,12 +491,26 @@ func (l *loop) replace(it *item, s *alf.Service, now time.Time) {
 	l.plan(next, firstDue(s, next.state, time.Time{}, now))
 }
 
-func (l *loop) remove(it *item, now time.Time) {
+// renamed returns the item that is called key from now on, or nil.
+func (l *loop) renamed(d *Difference, key alf.Key) *item {
+	from, ok := d.from[key]
+	if !ok {
+		return nil
+	}
+	return l.items[from]
+}
+
+// remove takes it out; to is its new name, if it has one.
+func (l *loop) remove(it *item, to alf.Key, now time.Time) {
 	it.gone = true
 	l.agenda.set(&it.check, time.Time{})
 	l.alarms.set(&it.alarm, time.Time{})
 	delete(l.items, it.service.Key)
-	l.record(&alf.Event{Time: now, Key: it.service.Key, Kind: alf.KindRemoved, State: it.state, Result: it.result})
+	if to != (alf.Key{}) {
+		l.moved(it.service.Key, to, now)
+		return
+	}
+	l.left(it.service.Key, it.state, it.result, now)
 }
 
 func (l *loop) record(e *alf.Event) {

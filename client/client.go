@@ -149,9 +149,20 @@ func (c *Client) OrderOne(ctx context.Context, key alf.Key, o wire.Order) (*wire
 }
 
 // Reload makes Alf read its configuration again. The error says what is wrong
-// with it; then nothing has changed.
+// with it, or that too much would disappear; then nothing has changed.
 func (c *Client) Reload(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/-/reload", nil, nil)
+}
+
+// ForceReload is Reload, however much disappears.
+func (c *Client) ForceReload(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/-/reload?force=true", nil, nil)
+}
+
+// ConfigDiff returns what Reload would change. The error is that of Reload, but
+// for what disappears.
+func (c *Client) ConfigDiff(ctx context.Context) (*wire.ConfigDiff, error) {
+	return get[wire.ConfigDiff](ctx, c, "/api/v1/config/diff")
 }
 
 // Levels returns the log levels of all rooms.

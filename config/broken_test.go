@@ -452,6 +452,47 @@ address = "10.0.0.7"
 user = "x"
 `, `conf.d/b/c.toml:2: [host.web1] is already set in alf.toml:2
 conf.d/b/c.toml:5: [host.web2] is already set in conf.d/a.toml:1`},
+	{"renamed from what is there, or twice", `
+[host.a]
+renamed_from = "b"
+[host.b]
+[host.c]
+renamed_from = "x"
+[host.d]
+renamed_from = "x"
+[host.e]
+renamed_from = "x!"
+[check.one]
+hosts = ["b"]
+renamed_from = "two"
+[check.two]
+hosts = ["b"]
+[check.disk]
+for_each = { m = ["/", "/srv"] }
+service = "disk $m$"
+renamed_from = "fs"
+hosts = ["b"]
+[check.self]
+hosts = ["b"]
+renamed_from = "self"
+`, `alf.toml:3: renamed_from: host "b" is still configured; leave it out if that is another one
+alf.toml:8: renamed_from: host "c" was renamed from "x", too (alf.toml:6)
+alf.toml:10: renamed_from: host name "x!" holds "!", "*" or "?" or begins with "@", which mean something else where hosts are selected
+alf.toml:13: check "one" on host "b": renamed_from: service "two" is still configured; leave it out if that is another one
+alf.toml:19: check "disk" on host "b": renamed_from: service "disk /" was renamed from "fs", too; name the variables of for_each as in service
+alf.toml:23: check "self" on host "b": renamed_from: service "self" is still configured; leave it out if that is another one`},
+	{"what a reload may remove", `
+[daemon]
+max_removed = "5"
+keep_removed = 7
+`, `alf.toml:3: max_removed: "5" is no percentage such as "5%"
+alf.toml:4: keep_removed: want a duration with a unit, such as "30s", got an integer`},
+	{"more than all", `
+daemon.max_removed = "101%"
+`, `alf.toml:2: max_removed: "101%" is not between 0% and 100%`},
+	{"less than nothing", `
+daemon.max_removed = -1
+`, `alf.toml:2: max_removed: -1 is not between 0 and 1000000, or a percentage such as "5%"`},
 	{"setting twice in two files", `
 [daemon]
 socket = "/tmp/alf.sock"

@@ -28,6 +28,7 @@ type check struct {
 	dir      opt[template]
 	metric   opt[string]
 	notesURL opt[template]
+	renamed  opt[template] // renamed_from
 	volatile opt[bool]
 	flaps    opt[statuses] // flap_detection_options
 	stalking opt[statuses]
@@ -73,6 +74,8 @@ func (c *check) keys(l *loader) keys {
 		"dir":       set(&c.dir, readLine),
 		"metric":    set(&c.metric, word),
 		"notes_url": set(&c.notesURL, readLine),
+
+		"renamed_from": set(&c.renamed, readLine),
 
 		"is_volatile":            set(&c.volatile, boolean),
 		"flap_detection_options": set(&c.flaps, readStatuses(serviceStatuses, serviceLetters)),

@@ -15,6 +15,7 @@ type host struct {
 	hostgroups []reference
 	parents    []reference
 	notesURL   opt[template]
+	renamed    opt[string] // renamed_from
 	ssh        ssh
 	own        ownCheck
 	vars       vars
@@ -45,13 +46,24 @@ func (h *host) keys(l *loader) keys {
 		"parents":    to(&h.parents, listOf(readReference)),
 		"notes_url":  set(&h.notesURL, readLine),
 		"ssh":        sub(h.ssh.keys(l)),
-		"vars":       l.readVars(&h.vars),
+
+		"renamed_from": set(&h.renamed, readHostName),
+		"vars":         l.readVars(&h.vars),
 	}
 	maps.Copy(k, h.own.keys())
 	return k
 }
 
 func (h *host) loaded(l *loader, _ bool) { l.hosts = append(l.hosts, h) }
+
+// readHostName reads the name of a host that need not be there.
+func readHostName(v value) (string, error) {
+	s, err := word(v)
+	if err == nil {
+		err = checkName("host", s)
+	}
+	return s, err
+}
 
 func readReference(v value) (reference, error) {
 	s, err := word(v)

@@ -46,6 +46,7 @@ func (l *loader) resolve(file string) *Config {
 	r.watchLinks()
 	r.makePeriods()
 	r.indexServices()
+	r.checkRenamed()
 	r.joinDependencies()
 	r.joinDowntimes()
 	r.warnLogins()
@@ -195,6 +196,8 @@ func (r *resolver) makeHost(h *host) {
 		Address: h.address.or(some(string(h.name))).v,
 		SSH:     ssh.over(r.ssh).resolved(r.loader),
 		Where:   h.at,
+
+		RenamedFrom: alf.HostName(h.renamed.v),
 	}
 	for _, g := range h.groups {
 		h.made.Hostgroups = append(h.made.Hostgroups, g.name)

@@ -67,6 +67,9 @@ func (p printer) daemon(d Daemon) {
 	p.set("data_dir", d.DataDir)
 	p.optional("local_user", d.LocalUser)
 	p.set("host_down_disable_service_checks", d.HostDownDisablesChecks)
+	p.set("max_removed", d.MaxRemoved.String())
+	p.set("keep_removed", d.KeepRemoved)
+	p.set("reload_on_change", d.ReloadOnChange)
 	if d.SoftStateDependencies {
 		p.set("soft_state_dependencies", true)
 	}
@@ -151,6 +154,7 @@ func (p printer) hostAndServices(c *Config, h *alf.Host) {
 		p.list("parents", textsOf(h.Parents))
 	}
 	p.optional("notes_url", h.NotesURL)
+	p.optional("renamed_from", string(h.RenamedFrom))
 	p.ownCheck(c.Inventory.Service(alf.Key{Host: h.Name}))
 	p.table("host", name, "ssh")
 	p.ssh(h.SSH)
@@ -219,6 +223,7 @@ func (p printer) service(s *alf.Service) {
 	p.set("max_output", s.MaxOutput)
 	p.set("metric", s.Metric)
 	p.optional("notes_url", s.NotesURL)
+	p.optional("renamed_from", string(s.RenamedFrom))
 	if s.Volatile {
 		p.set("is_volatile", true)
 	}

@@ -171,6 +171,9 @@ max_concurrent_checks = 10
 max_checks_per_host   = 2
 data_dir              = "/srv/alf"
 local_user            = "`+own+`"
+max_removed           = "7.5%"
+keep_removed          = "1d"
+reload_on_change      = true
 host_down_disable_service_checks = true
 [journal]
 history = 7
@@ -182,8 +185,10 @@ allowed_hosts = ["alf.example.com", "10.0.0.7", "2001:db8::1"]
 		Socket: filepath.Dir(c.File) + "/run/alf.sock", LogFormat: "json", LogLevel: slog.LevelWarn,
 		LogLevels:           map[string]slog.Level{"checker": slog.LevelDebug, "ssh": slog.LevelError},
 		MaxConcurrentChecks: 10, MaxChecksPerHost: 2, DataDir: "/srv/alf", LocalUser: own,
-		HostDownDisablesChecks: true,
+		HostDownDisablesChecks: true, MaxRemoved: Share{Percent: 7.5}, KeepRemoved: 24 * time.Hour, ReloadOnChange: true,
 	})
+	equal(t, "a number", load(t, "daemon.max_removed = 20").Daemon.MaxRemoved, Share{Number: 20})
+	equal(t, "none", load(t, `daemon.max_removed = "0%"`).Daemon.MaxRemoved, Share{})
 	equal(t, "web", c.Web, Web{AllowedHosts: []string{"alf.example.com", "10.0.0.7", "2001:db8::1"}})
 	journal := defaultJournal
 	journal.History = 7
@@ -191,6 +196,21 @@ allowed_hosts = ["alf.example.com", "10.0.0.7", "2001:db8::1"]
 	for _, address := range []string{"127.0.0.1:5690", "127.1.2.3:0", "[::1]:5690", "localhost:80"} {
 		equal(t, "listen", load(t, fmt.Sprintf("web.listen = %q", address)).Web.Listen, address)
 	}
+}
+
+// TestRenamedFrom: a service knows all keys that it may have had.
+func TestRenamedFrom(t *testing.T) {
+	c := load(t, `
+[host.www1]
+renamed_from = "web1"
+[check.disk]
+hosts        = ["www1"]
+for_each     = { mount = ["/", "/srv"] }
+service      = "disk $mount$"
+renamed_from = "fs $mount$"
+`)
+	equal(t, "former", fmt.Sprint(service(t, c, "www1!disk /srv").Former()), "[www1!fs /srv web1!disk /srv web1!fs /srv]")
+	equal(t, "of the host", fmt.Sprint(service(t, c, "www1").Former()), "[web1]")
 }
 
 func TestCommandFile(t *testing.T) {

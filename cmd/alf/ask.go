@@ -193,18 +193,27 @@ func outputOf(cmd *cobra.Command, args []string) (string, error) {
 }
 
 func newReload(o *options) *cobra.Command {
-	return &cobra.Command{
+	var force bool
+	cmd := &cobra.Command{
 		Use: "reload", Short: "Make the daemon read its configuration again", Args: cobra.NoArgs, Annotations: readsSocket,
 		Long: `Make the daemon read its configuration again, as SIGHUP does. If it is wrong, all
-mistakes are printed and the old one goes on.`,
+mistakes are printed and the old one goes on. So it does if more hosts or services
+would disappear than max_removed in [daemon] allows, unless --force is given.
+"alf config diff" shows before what would change.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.daemon().Reload(cmd.Context()); err != nil {
+			reload := o.daemon().Reload
+			if force {
+				reload = o.daemon().ForceReload
+			}
+			if err := reload(cmd.Context()); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "reloaded")
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&force, "force", false, "however many hosts and services disappear")
+	return cmd
 }
 
 func newLog(o *options) *cobra.Command {

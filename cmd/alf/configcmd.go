@@ -14,10 +14,10 @@ import (
 
 func newConfig(o *options) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "config", Short: "Check or show the configuration, or what may stand in it", Args: cobra.NoArgs,
+		Use: "config", Short: "Check, show or compare the configuration, or what may stand in it", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConfigCheck(o), newConfigShow(o), newConfigSchema())
+	cmd.AddCommand(newConfigCheck(o), newConfigShow(o), newConfigDiff(o), newConfigSchema())
 	return cmd
 }
 

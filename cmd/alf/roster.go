@@ -27,6 +27,7 @@ type roster struct {
 	log *slog.Logger
 	// take loads the configuration with fresh answers.
 	take func(ctx context.Context, author string, fresh map[string]config.Answer) error
+	tell func()        // is called when a source has answered, or has not
 	wake chan struct{} // of size 1: there may be something to do
 
 	mu     sync.Mutex // guards what follows
@@ -47,8 +48,8 @@ type sourceState struct {
 	asking   bool
 }
 
-func newRoster(run alf.Runner, log *slog.Logger, take func(context.Context, string, map[string]config.Answer) error) *roster {
-	return &roster{run: run, log: log, take: take, wake: make(chan struct{}, 1), all: make(map[string]*sourceState)}
+func newRoster(run alf.Runner, log *slog.Logger, take func(context.Context, string, map[string]config.Answer) error, tell func()) *roster {
+	return &roster{run: run, log: log, take: take, tell: tell, wake: make(chan struct{}, 1), all: make(map[string]*sourceState)}
 }
 
 // adopt makes c what counts, and writes down the answers in it. That a disk is full
@@ -177,6 +178,7 @@ func (r *roster) refresh(ctx context.Context, st *sourceState) {
 			err = fmt.Errorf("its hosts are not taken: %s", firstLine(err))
 		}
 	}
+	defer r.tell()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	st.asking = false
@@ -373,6 +375,33 @@ func (r *roster) order(names []string, author string) ([]chan struct{}, error) {
 	}
 	r.stir()
 	return waits, nil
+}
+
+// saysSources says whether all sources have answered, and with hosts that can be
+// taken.
+func (h *house) saysSources() (alf.Status, string) {
+	r := h.roster
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var hosts int
+	var wrong []string
+	for _, name := range slices.Sorted(maps.Keys(r.all)) {
+		st := r.all[name]
+		hosts += st.Hosts
+		switch {
+		case st.Answer.Err != "":
+			wrong = append(wrong, fmt.Sprintf("%s: %s", name, st.Answer.Err))
+		case st.Answer.Body == nil:
+			wrong = append(wrong, name+": it was never asked")
+		case len(st.Refused) > 0:
+			wrong = append(wrong, fmt.Sprintf("%s: of its hosts, %d have mistakes: %s", name, len(st.Refused), st.Refused[0].Why))
+		}
+	}
+	perfdata := fmt.Sprintf("sources=%d hosts=%d failing=%d", len(r.all), hosts, len(wrong))
+	if len(wrong) == 0 {
+		return alf.OK, ownOutput(fmt.Sprintf("OK - all %d have answered, hosts: %d", len(r.all), hosts), perfdata, nil)
+	}
+	return alf.Warning, ownOutput(fmt.Sprintf("WARNING - %d of %d have no good answer, and their last ones go on: %s", len(wrong), len(r.all), wrong[0]), perfdata, wrong)
 }
 
 // measureSources adds how the sources are doing.

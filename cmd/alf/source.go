@@ -219,7 +219,7 @@ func settle(file string, o config.Options, kept, fresh map[string]config.Answer)
 			a.Last = cmpBytes(kept[name].Last, kept[name].Body)
 			o.Answers[name] = a
 		}
-		return config.Load(file, o)
+		return loadWith(file, o)
 	}
 	c, err := try(names, false)
 	if len(names) == 0 || err == nil && !slices.ContainsFunc(names, func(name string) bool { return barren(c, name) != nil }) {
@@ -283,7 +283,19 @@ func load(file string) (*config.Config, error) { return loadKept(file, loadOptio
 func loadKept(file string, o config.Options) (*config.Config, error) {
 	all, d := config.Sources(file, o)
 	o.Answers = readAllKept(d, all)
-	return config.Load(file, o)
+	return loadWith(file, o)
+}
+
+// loadWith is config.Load, and leaves Alf's own services their names.
+func loadWith(file string, o config.Options) (*config.Config, error) {
+	c, err := config.Load(file, o)
+	if err == nil {
+		err = checkOwn(c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 func readAllKept(d config.Daemon, all []config.Source) map[string]config.Answer {

@@ -241,7 +241,7 @@ func TestThousands(t *testing.T) {
 func TestRoster(t *testing.T) {
 	var log syncBuffer
 	run := func(context.Context, alf.Execution) (alf.Exit, error) { return alf.Exit{Code: 1}, nil }
-	r := newRoster(runs(run), slog.New(slog.NewTextHandler(&log, nil)), func(context.Context, string, map[string]config.Answer) error { return nil })
+	r := newRoster(runs(run), slog.New(slog.NewTextHandler(&log, nil)), func(context.Context, string, map[string]config.Answer) error { return nil }, func() {})
 	c := &config.Config{Sources: []config.Source{
 		{Name: "often", Shell: "x", Interval: time.Hour, Answer: answerOf(`{}`)},
 		{Name: "seldom", Shell: "x", Answer: answerOf(`{}`)},
@@ -279,7 +279,7 @@ func TestOrderWhileAsked(t *testing.T) {
 		<-end
 		return alf.Exit{Code: 1}, nil
 	}
-	r := newRoster(runs(run), slog.New(slog.DiscardHandler), nil)
+	r := newRoster(runs(run), slog.New(slog.DiscardHandler), nil, func() {})
 	r.adopt(&config.Config{Sources: []config.Source{{Name: "cmdb", Shell: "x"}}})
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
