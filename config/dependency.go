@@ -118,7 +118,9 @@ func (r *resolver) joinDependencies() {
 	}
 	done := make(map[alf.Key]bool)
 	for _, s := range r.services {
-		r.refuseLoop(byName, s.Key, nil, done)
+		if len(s.Dependencies) > 0 {
+			r.refuseLoop(byName, s.Key, nil, done)
+		}
 	}
 }
 
