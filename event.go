@@ -110,7 +110,7 @@ func (e *Event) Judged() bool {
 // that is still being retried does, as in the log of Nagios; not that there still
 // is no answer, or no result.
 func (e *Event) Logged() bool {
-	if e.Change == 0 && (e.Kind == KindResult || e.Kind == KindTick) {
+	if e.Change == 0 && e.Text == "" && (e.Kind == KindResult || e.Kind == KindTick) {
 		return e.State.Type == Soft && e.Judged()
 	}
 	return true

@@ -83,11 +83,18 @@ func (h *house) reload(ctx context.Context, order api.ReloadOrder) error {
 	defer h.tell(ctx, "configuration")
 	err := h.carryOut(ctx, order, fresh)
 	if err != nil {
+		what := "the configuration is wrong, the old one goes on"
+		if _, ok := errors.AsType[*refusal](err); ok {
+			what = "the configuration is refused, the old one goes on"
+		}
 		h.loaded.refuse(err)
-		h.logs.room("main").Error("the configuration is refused, the old one goes on", "config", h.started.File, "err", err)
+		h.logs.room("main").Error(what, "config", h.started.File, "err", err)
 	}
 	return err
 }
+
+// refusal is why a reload is not done without force.
+type refusal struct{ error }
 
 // takeAnswers is reload because sources have said something new. If that is
 // refused, it is their failure, and not one of the files.
@@ -110,7 +117,7 @@ func (h *house) carryOut(ctx context.Context, order api.ReloadOrder, fresh map[s
 		return err
 	}
 	if p.refused != nil && !order.Force {
-		return p.refused
+		return &refusal{p.refused}
 	}
 	for _, what := range p.restart {
 		log.Warn("takes effect at the next start", "setting", what)
