@@ -83,11 +83,11 @@ func (l *loop) apply(it *item, o order) {
 	}
 	prev := it.state
 	it.state = next
+	if change.Has(alf.ChangeSwitch) && o.command.Switch.Has(alf.SwitchChecks) && !it.busy {
+		l.plan(it, firstDue(it.service, it.state, time.Time{}, now)) // which the note tells
+	}
 	e := l.note(it, o.command, change, now)
 	l.replies = append(l.replies, waiting{e, o.reply})
-	if change.Has(alf.ChangeSwitch) && o.command.Switch.Has(alf.SwitchChecks) && !it.busy {
-		l.plan(it, firstDue(it.service, it.state, time.Time{}, now))
-	}
 	l.follow(it, change, now)
 	if i := slices.IndexFunc(prev.Downtimes, func(d *alf.Downtime) bool { return d.ID == o.command.ID }); i >= 0 && change.Has(alf.ChangeCancelled) {
 		l.succeed(it, prev.Downtimes[i], now)

@@ -34,6 +34,8 @@ type Explanation struct {
 	NextWhy          string     `json:"next_why" xml:"next_why"`            // by what that is planned, or why it is not
 	Sentences        []Text     `json:"sentences" xml:"sentences>sentence"` // all of it for people
 	Changes          []Event    `json:"changes" xml:"changes>event"`        // the last entries of the log up to At, the newest first
+
+	Circumstances []Circumstance `json:"circumstances" xml:"circumstances>circumstance"` // what people and others did to it, at any time
 }
 
 // Gap is a time in which Alf did not run.
@@ -69,6 +71,9 @@ func (x *Explanation) Write(zone *time.Location) {
 	}
 	if x.State != "" {
 		s.cause(x)
+	}
+	for i := range x.Circumstances {
+		s.circumstance(&x.Circumstances[i], x.Now)
 	}
 	if x.NextWhy != "" {
 		s.schedule(x)
