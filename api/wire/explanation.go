@@ -136,12 +136,12 @@ func (s *story) cause(x *Explanation) {
 	switch {
 	case x.Output == "":
 	case x.Now:
-		s.say("The last result that judged it said: %s", x.Output)
+		s.say("The last result that judged it said: %s", Brief(x.Output))
 	default: // results that changed nothing are not in the log
-		s.say("When that was logged, the result said: %s", x.Output)
+		s.say("When that was logged, the result said: %s", Brief(x.Output))
 	}
 	if x.Stale != nil {
-		s.say("Nothing new is known since %s, because of %s: %s", s.time(x.Stale.Since), x.Stale.Cause, x.Stale.Output)
+		s.say("Nothing new is known since %s, because of %s: %s", s.time(x.Stale.Since), x.Stale.Cause, Brief(x.Stale.Output))
 		s.say("What gives no answer judges nothing, so that the last known state stays (T1).")
 	}
 }
