@@ -59,7 +59,13 @@ func (a *API) find(ctx context.Context, q *question) error {
 	if q.gaps, err = q.Gaps(ctx); err != nil {
 		return err
 	}
-	return q.lookBack(ctx)
+	if err := q.lookBack(ctx); err != nil {
+		return err
+	}
+	if st, known := q.state(); known {
+		q.around, err = q.circumstances(ctx, st)
+	}
+	return err
 }
 
 // lookBack finds the entry that made the state what it is, and the one before,
@@ -96,6 +102,7 @@ type question struct {
 	log        []*alf.Event
 	before     *alf.Event // what came before the change to the state, if the log is longer than shown; nil: nothing
 	changed    *alf.Event // that change, if so
+	around     []wire.Circumstance
 	gaps       []state.Gap
 }
 
@@ -119,7 +126,9 @@ func (q *question) answer() wire.Explanation {
 	}
 	if known && q.now && q.configured {
 		q.plan(&x, st)
+		q.unplanned(&x, st)
 	}
+	x.Circumstances = append([]wire.Circumstance{}, q.around...)
 	x.Changes = []wire.Event{}
 	for _, e := range q.log {
 		x.Changes = append(x.Changes, wire.NewEvent(e))

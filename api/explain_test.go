@@ -187,6 +187,56 @@ func TestExplainHostProblem(t *testing.T) {
 	}
 }
 
+// TestExplainCircumstances: what people and others did to a state is told, since
+// when, and by whom.
+func TestExplainCircumstances(t *testing.T) {
+	host := &alf.Host{Name: "web1"}
+	own, s := ssh(host), service(host, "load", "load")
+	s.Interval, s.Retry = time.Minute, time.Minute
+	s.Dependencies = []alf.Dependency{{Name: "link", Master: own.Key, Notify: alf.Criteria{Status: [4]bool{alf.Down: true}}}}
+	down := result(own.Key, alf.Down, alf.Hard, 1, minutes(1), "no route")
+	down.State.LastHard, down.State.LastChange = alf.Down, minutes(1)
+	down.State.Downtimes = []*alf.Downtime{{Author: "bob", Text: "move", Start: minutes(0), End: minutes(90), Began: minutes(0)}}
+	st := alf.State{Status: alf.Critical, Type: alf.Hard, Attempt: 3, MaxAttempts: 3, LastChange: minutes(1), LastCheck: minutes(1)}
+	entry := func(n int, change alf.Change, author string) *alf.Event {
+		return &alf.Event{Time: minutes(n), Key: s.Key, Kind: alf.KindCommand, Change: change, State: st, NextCheck: minutes(9), Author: author}
+	}
+	events := []*alf.Event{down, entry(1, alf.ChangeStatus, "")}
+	st.Off = alf.SwitchChecks
+	events = append(events, entry(2, alf.ChangeSwitch, "alice"))
+	st.Off |= alf.SwitchFlapping | alf.SwitchNotifications
+	events = append(events, entry(3, alf.ChangeSwitch, "eve"))
+	st.Flap.On, st.Flap.Percent = true, 34.22
+	events = append(events, entry(4, alf.ChangeFlapping, ""))
+	st.Ack = &alf.Ack{Author: "carol", Text: "a new one", Time: minutes(5), Expires: minutes(60)}
+	st.Downtimes = []*alf.Downtime{{Author: "dan", Start: minutes(5), End: minutes(30), Began: minutes(5)}, {Author: "dan", Start: minutes(50), End: minutes(60)}}
+	events = append(events, entry(5, alf.ChangeAck, "carol"))
+	h := open(t, alf.NewInventory([]*alf.Host{host}, []*alf.Service{own, s}), events...)
+	x := same2(t, h, "/api/v1/explain/web1/load")
+	want := `It is acknowledged since 2026-03-01 12:05:00 UTC until 2026-03-01 13:00:00 UTC, by carol: a new one.
+It is in downtime since 2026-03-01 12:05:00 UTC until 2026-03-01 12:30:00 UTC, by dan.
+Its host is in downtime, which covers it, since 2026-03-01 12:00:00 UTC until 2026-03-01 13:30:00 UTC, by bob: move.
+It is flapping (34.2 % state change) since 2026-03-01 12:04:00 UTC.
+The problem is its host, which is DOWN since 2026-03-01 12:01:00 UTC.
+Nobody is told of its problems: dependency "link" withholds it because of "web1" (N26).
+Its checks are switched off since 2026-03-01 12:02:00 UTC, by alice.
+Its notifications are switched off since 2026-03-01 12:03:00 UTC, by eve.
+Its flap detection is switched off since 2026-03-01 12:03:00 UTC, by eve.
+The last check that judged it ended at 2026-03-01 12:01:00 UTC.
+No check is planned: its checks are switched off, so that it is run when somebody orders it.`
+	if !strings.HasSuffix(explained(x), want) || x.NextCheck != nil || len(x.Circumstances) != 9 {
+		t.Errorf("%s\nwant\n%s", explained(x), want)
+	}
+	x = same[wire.Explanation](t, h, "/api/v1/explain/web1/load?at="+minutes(4).Format(time.RFC3339))
+	if !strings.Contains(explained(x), "It was flapping") || !strings.Contains(explained(x), "Its checks were switched off since") || len(x.Circumstances) != 4 {
+		t.Errorf("then: %s", explained(x))
+	}
+	s.Passive = true
+	if x := same2(t, h, "/api/v1/explain/web1"); !strings.Contains(explained(x), "It is in downtime since") {
+		t.Errorf("the host: %s", explained(x))
+	}
+}
+
 // TestExplainNone: a host that nothing checks is UP unless somebody says otherwise.
 func TestExplainNone(t *testing.T) {
 	host := &alf.Host{Name: "web1"}

@@ -226,6 +226,9 @@ func TestSwitches(t *testing.T) {
 		b := start(t, checker.Options{Runner: w.runner()}, s)
 		time.Sleep(10 * time.Minute)
 		b.order(t, alf.Command{Verb: alf.SwitchOff, Key: s.Key, Switch: alf.SwitchChecks | alf.SwitchPassive})
+		if at := b.head(s.Key).NextCheck; !at.IsZero() {
+			t.Errorf("switched off, and the next check is at %v", at)
+		}
 		was := w.count("check_load")
 		time.Sleep(time.Hour)
 		if n := w.count("check_load") - was; n != 0 || !b.head(s.Key).State.Stale.IsZero() {

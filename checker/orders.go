@@ -84,11 +84,11 @@ func (l *loop) apply(it *item, o order) {
 		return
 	}
 	it.state = next
+	if change.Has(alf.ChangeSwitch) && o.command.Switch.Has(alf.SwitchChecks) && !it.busy {
+		l.plan(it, firstDue(it.service, it.state, time.Time{}, now)) // which the note tells
+	}
 	e := l.note(it, o.command, change, now)
 	l.replies = append(l.replies, waiting{e, o.reply})
-	if change.Has(alf.ChangeSwitch) && o.command.Switch.Has(alf.SwitchChecks) && !it.busy {
-		l.plan(it, firstDue(it.service, it.state, time.Time{}, now))
-	}
 	l.follow(it, change, now)
 }
 

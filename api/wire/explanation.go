@@ -34,6 +34,8 @@ type Explanation struct {
 	NextWhy          string     `json:"next_why" xml:"next_why"`            // by what that is planned, or why it is not
 	Sentences        []Text     `json:"sentences" xml:"sentences>sentence"` // all of it for people
 	Changes          []Event    `json:"changes" xml:"changes>event"`        // the last entries of the log up to At, the newest first
+
+	Circumstances []Circumstance `json:"circumstances" xml:"circumstances>circumstance"` // what people and others did to it, at any time
 }
 
 // Gap is a time in which Alf did not run.
@@ -69,6 +71,9 @@ func (x *Explanation) Write(zone *time.Location) {
 	}
 	if x.State != "" {
 		s.cause(x)
+	}
+	for i := range x.Circumstances {
+		s.circumstance(&x.Circumstances[i], x.Now)
 	}
 	if x.NextWhy != "" {
 		s.schedule(x)
@@ -131,12 +136,12 @@ func (s *story) cause(x *Explanation) {
 	switch {
 	case x.Output == "":
 	case x.Now:
-		s.say("The last result that judged it said: %s", x.Output)
+		s.say("The last result that judged it said: %s", Brief(x.Output))
 	default: // results that changed nothing are not in the log
-		s.say("When that was logged, the result said: %s", x.Output)
+		s.say("When that was logged, the result said: %s", Brief(x.Output))
 	}
 	if x.Stale != nil {
-		s.say("Nothing new is known since %s, because of %s: %s", s.time(x.Stale.Since), x.Stale.Cause, x.Stale.Output)
+		s.say("Nothing new is known since %s, because of %s: %s", s.time(x.Stale.Since), x.Stale.Cause, Brief(x.Stale.Output))
 		s.say("What gives no answer judges nothing, so that the last known state stays (T1).")
 	}
 }

@@ -18,7 +18,8 @@ func newExplain(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "explain HOST [SERVICE]", Short: "Say how a state came to be what it is, or was", Args: cobra.RangeArgs(1, 2), Annotations: readsOutput,
 		Long: `Say in which state a host or service is, or was at a time, since when, by which of
-Nagios' rules it came to be so, and what the log has from before.
+Nagios' rules it came to be so, who acknowledged it, planned a downtime or switched
+something off, whether its host is the problem, and what the log has from before.
 
 R1 is a first result; R2 a problem, SOFT at first; R3 the same, tried again; R4 the
 problem as it becomes HARD; R5 one HARD problem after another; R6 a soft recovery; R7 a

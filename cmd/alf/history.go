@@ -182,7 +182,7 @@ func writeAudit(w io.Writer, events []wire.Event) error {
 		what := string(e.Text)
 		switch e.Kind {
 		case "result":
-			what = "submitted " + e.State + ": " + string(e.Output)
+			what = "submitted " + e.State + ": " + string(wire.Brief(e.Output))
 		case "removed":
 			what = "left the configuration"
 		}
@@ -215,15 +215,15 @@ func sayLog(e wire.Event) string {
 	case e.Kind == "removed":
 		return "left the configuration"
 	case e.Missing():
-		return string(e.Output)
+		return string(wire.Brief(e.Output))
 	case e.Kind == "tick" && slices.Contains(e.Changes, "stale"):
-		return "no answer (" + e.Stale.Cause + "): " + string(e.Stale.Output)
+		return "no answer (" + e.Stale.Cause + "): " + string(wire.Brief(e.Stale.Output))
 	case e.Kind != "result":
 		return by(string(e.Text), e.Author)
 	case e.Stale != nil:
-		return "no answer (" + e.Stale.Cause + "): " + string(e.Stale.Output)
+		return "no answer (" + e.Stale.Cause + "): " + string(wire.Brief(e.Stale.Output))
 	}
-	return by(string(e.Output), e.Author)
+	return by(string(wire.Brief(e.Output)), e.Author)
 }
 
 func by(text string, author wire.Text) string {
