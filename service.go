@@ -61,6 +61,8 @@ type Service struct {
 	Metric   string // name of the command in metrics
 	NotesURL string
 	Where    Position
+	// Overridden is where the host, or a group of it, sets something of its own.
+	Overridden []Position
 }
 
 // FlapDetection says when a key counts as flapping (RULES 3).

@@ -64,6 +64,7 @@ func count(n int, what string) string {
 func Load(file string, o Options) (*Config, error) {
 	l := newLoader(o)
 	l.read(file)
+	l.inherit()
 	l.decode()
 	c := l.resolve(file)
 	if err := l.err(); err != nil {
@@ -97,8 +98,17 @@ type loader struct {
 	dependencies []*dependency
 	downtimes    []*downtime
 
+	templates map[string]*table // as they are written
+	order     []string          // of their names
+	whole     map[string]*table // with what they inherit themselves
+	opening   []string          // those that are being put together
+	users     map[usage]map[string]bool
+	overrides map[*table]*override
+	secretsOf map[*table]alf.Secret // of tables in place of a text, which many may inherit
+
 	journalAt alf.Position
 	nagiosAt  alf.Position
+	keyFiles  map[string]bool         // that were examined and are in order
 	encrypted map[string]alf.Position // key files that want a passphrase, and where they are named
 }
 
@@ -123,7 +133,14 @@ func newLoader(o Options) *loader {
 		secrets: make(map[string]alf.Secret),
 		periods: make(map[string]*timeperiod),
 
+		templates: make(map[string]*table),
+		whole:     make(map[string]*table),
+		users:     make(map[usage]map[string]bool),
+		overrides: make(map[*table]*override),
+		secretsOf: make(map[*table]alf.Secret),
+
 		encrypted: make(map[string]alf.Position),
+		keyFiles:  make(map[string]bool),
 	}
 }
 

@@ -90,7 +90,7 @@ func (s *scope) link(t template, setting string) string {
 }
 
 // lookup returns the value of a macro. What for_each says comes before the
-// host's variables, those of its groups, of the check and of [defaults].
+// variables of overrides, of the host, its groups, the check and [defaults].
 func (s *scope) lookup(name string) (alf.Value, bool) {
 	if s.steps++; s.steps > maxSteps {
 		if s.steps == maxSteps+1 {
@@ -117,6 +117,11 @@ func (s *scope) place() alf.Position {
 
 // variable returns the variable of that name, or nil.
 func (s *scope) variable(name string) *variable {
+	if s.c != nil {
+		if x, ok := s.c.above[name]; ok {
+			return x
+		}
+	}
 	if x, ok := s.h.all[name]; ok {
 		return x
 	}
@@ -281,7 +286,7 @@ func (s *scope) serviceVar(name string) (alf.Value, bool) {
 			return alf.Value{Text: text}, ok
 		}
 	}
-	return s.custom(name, s.c.vars)
+	return s.custom(name, s.c.above, s.c.vars)
 }
 
 // show returns the values of all variables for people to see. One whose macros
