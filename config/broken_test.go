@@ -169,6 +169,45 @@ alf.toml:10: run has no meaning here: check "a" has neither command nor script, 
 alf.toml:10: run: "nowhere" is neither "remote", "local" nor a host
 alf.toml:13: templates go round in a circle: circle uses circle
 alf.toml:30: plugin_dir: "+" adds to a list, and what is inherited from alf.toml:33 is a string`},
+	{"on-demand macros", `
+[hostgroup.web]
+[host.web1]
+notes_url = "https://$HOSTSTATE:web1$"
+vars      = { a = "$_HOSTB:web2$", state = "$HOSTSTATE:web2$" }
+[host.web2]
+vars      = { b = "$_HOSTA:web1$", "HOSTNAME:web1" = "x" }
+
+[check.a]
+hosts   = ["*"]
+command = ["x", "$HOSTSTATE:wep1$", "$HOSTNAME:wep:,$", "$SERVICESTATE:web1$",
+  "$SERVICESTATE:wep2:a$",
+  "$HOSTFOO:web1$", "$_HOSTNONE:web1$", "$SERVICECHECKCOMMAND:web1:a$"]
+
+[check.b]
+hosts   = ["web1"]
+command = ["x", "$_HOSTA:web1$", "$state$"]
+`, `alf.toml:4: notes_url of host "web1": macro $HOSTSTATE:web1$ has no value before the check runs: it cannot stand in notes_url
+alf.toml:5: check "b" on host "web1": macro $HOSTSTATE:web2$ has no value before the check runs: it can stand in command and env, but not in $state$
+alf.toml:5: check "b" on host "web1": macro refers to itself: $a$ > $b$ > $a$
+alf.toml:7: vars.HOSTNAME:web1: $HOSTNAME:web1$ is a macro with a meaning of its own
+alf.toml:11: check "a" on host "web1" and 1 other: macro $HOSTNAME:wep:,$: there is neither a host "wep:," nor a hostgroup "wep"; did you mean "web"?
+alf.toml:11: check "a" on host "web1" and 1 other: macro $HOSTSTATE:wep1$: there is no host "wep1"; did you mean "web1"?
+alf.toml:11: check "a" on host "web1" and 1 other: macro $SERVICESTATE:web1$: a host and a service are named as in $SERVICESTATE:HOST:SERVICE$
+alf.toml:12: check "a" on host "web1" and 1 other: macro $SERVICESTATE:wep2:a$: there is no host "wep2"; did you mean "web2"?
+alf.toml:13: check "a" on host "web1" and 1 other: macro $HOSTFOO:web1$ is not defined
+alf.toml:13: check "a" on host "web1" and 1 other: macro $SERVICECHECKCOMMAND:web1:a$ is not defined
+alf.toml:13: check "a" on host "web1" and 1 other: macro $_HOSTNONE:web1$ is not defined`},
+	{"on-demand macros of services", `
+[host.web1]
+[host.web2]
+[check.load]
+hosts   = ["web1"]
+command = "x"
+[check.watch]
+hosts   = ["*"]
+command = ["x", "$SERVICESTATE::load$", "$SERVICESTATE:web1:laod$"]
+`, `alf.toml:9: check "watch" on host "web1" and 1 other: macro $SERVICESTATE:web1:laod$: host "web1" has no service "laod"; did you mean "load"?
+alf.toml:9: check "watch" on host "web2": macro $SERVICESTATE::load$: host "web2" has no service "load"`},
 	{"overrides", `
 [host.h1.check.disk]
 check_interval = 5

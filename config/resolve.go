@@ -27,6 +27,9 @@ type resolver struct {
 
 	brokenVariant bool // some check is broken on some hosts
 
+	demands    []demand
+	undemanded map[string]string // by macro, what is wrong with it
+
 	claims   map[alf.Key]claim
 	services []*alf.Service
 	calendar alf.Calendar
@@ -42,6 +45,9 @@ func (l *loader) resolve(file string) *Config {
 	for _, h := range l.hosts {
 		r.makeHost(h)
 	}
+	for _, h := range l.hosts {
+		r.bindHost(h)
+	}
 	r.joinParents()
 	for _, h := range l.hosts {
 		r.services = append(r.services, r.ownService(h))
@@ -52,6 +58,7 @@ func (l *loader) resolve(file string) *Config {
 	r.watchLinks()
 	r.makePeriods()
 	r.indexServices()
+	r.checkDemands()
 	r.joinDependencies()
 	r.joinDowntimes()
 	r.warnLogins()
@@ -75,6 +82,8 @@ func newResolver(l *loader) *resolver {
 
 		checkIDs: make(map[string]bool, len(l.checks)),
 		variants: make(map[variantKey]*check),
+
+		undemanded: make(map[string]string),
 	}
 	for _, c := range l.checks {
 		r.checkIDs[c.id] = true
@@ -198,6 +207,10 @@ func (r *resolver) makeHost(h *host) {
 	for _, g := range h.groups {
 		h.made.Hostgroups = append(h.made.Hostgroups, g.name)
 	}
+}
+
+// bindHost resolves the macros of h, which may speak of other hosts.
+func (r *resolver) bindHost(h *host) {
 	s := &scope{r: r, h: h, what: "notes_url of", dirs: r.defaults.pluginDir.v}
 	h.made.NotesURL = s.link(h.notesURL.v, "notes_url")
 	r.publish(s)
