@@ -85,7 +85,7 @@ func (l *loader) heir(t *table, kind string) *table {
 	out := own(t)
 	l.inheritFrom(out)
 	for _, name := range usedBy(t) {
-		l.noteUser(name.name, usage{kind: kind}, t.path[1], nil)
+		l.noteUser(name.name, kind, t.path[1])
 	}
 	return out
 }
@@ -128,24 +128,23 @@ func (l *loader) template(name reference) *table {
 	return whole
 }
 
-// noteUser notes that a table of that name uses a template, and so those that
-// this one uses. above are those that led to it.
-func (l *loader) noteUser(template string, by usage, name string, above []string) {
-	t := l.templates[template]
-	if t == nil || slices.Contains(above, template) {
+// noteUser notes that a table of that kind and name uses a template, and so those
+// that this one uses.
+func (l *loader) noteUser(template, kind, name string) {
+	t, by := l.templates[template], usage{template, kind}
+	if t == nil || l.users[by][name] {
 		return
 	}
-	by.template = template
 	if l.users[by] == nil {
 		l.users[by] = make(map[string]bool)
 	}
 	l.users[by][name] = true
 	for _, next := range usedBy(t) {
-		l.noteUser(next.name, by, name, append(above, template))
+		l.noteUser(next.name, kind, name)
 	}
 }
 
-// usedBy returns the templates that t names, as far as they can be read.
+// usedBy returns the templates that t names, each once, as far as they can be read.
 func usedBy(t *table) []reference {
 	v, ok := t.values[useKey]
 	if !ok {
@@ -157,7 +156,8 @@ func usedBy(t *table) []reference {
 	}
 	var names []reference
 	for _, v := range list {
-		if name, ok := v.any.(string); ok {
+		name, ok := v.any.(string)
+		if ok && !slices.ContainsFunc(names, func(r reference) bool { return r.name == name }) {
 			names = append(names, reference{v.at, name})
 		}
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -311,4 +312,19 @@ command = "x"
 	if a.Expect == nil || a.Expect != b.Expect || &a.Path[0] != &b.Path[0] || !slices.Equal(a.Overridden, b.Overridden) {
 		t.Error("two hosts of a group have an override of their own each")
 	}
+}
+
+// TestManyTemplates demands that templates that meet again below others cost no
+// more for that.
+func TestManyTemplates(t *testing.T) {
+	var src strings.Builder
+	const depth = 60
+	for i := range depth {
+		fmt.Fprintf(&src, "[template.a%d]\nuse = [\"a%d\", \"b%[2]d\"]\n[template.b%[1]d]\nuse = [\"b%[2]d\", \"a%[2]d\"]\n", i, i+1)
+	}
+	fmt.Fprintf(&src, "[template.a%d]\nalias = \"last\"\n[template.b%[1]d]\naddress = \"10.0.0.1\"\n[host.h]\nuse = \"a0\"\n", depth)
+	c := load(t, src.String())
+	h := c.Inventory.Host("h")
+	equal(t, "host", []string{h.Alias, h.Address}, []string{"last", "10.0.0.1"})
+	equal(t, "warnings", len(c.Warnings), 1) // nobody uses b0
 }
