@@ -67,6 +67,8 @@ type Service struct {
 	// RenamedFrom is what the service was called before on its host; "": it was not
 	// renamed. What was known under the old name goes over to it, once.
 	RenamedFrom ServiceName
+	// Overridden is where the host, or a group of it, sets something of its own.
+	Overridden []Position
 }
 
 // FlapDetection says when a key counts as flapping (RULES 3).

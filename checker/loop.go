@@ -323,10 +323,8 @@ func (l *loop) run(p *place, it *item) {
 	l.stats.running.Add(1)
 	l.stats.started.Add(1)
 	now := time.Now()
-	m := moment{key: it.service.Key, state: it.state, result: it.result, max: it.service.MaxAttempts, now: now}
-	if host := l.items[alf.Key{Host: it.service.Key.Host}]; host != nil {
-		m.host = host.state
-	}
+	m := l.moment(it, now)
+	m.others = l.demand(it.service, now)
 	ordered := !it.ordered.IsZero() && !now.Before(it.ordered)
 	if ordered {
 		it.ordered = time.Time{}

@@ -22,7 +22,7 @@ const (
 // Run runs a service's check once, as the loop does, and returns what came of
 // it. The error is ctx's, if that ended first: then there is no result.
 func Run(ctx context.Context, runner alf.Runner, s *alf.Service, due time.Time) (*alf.Result, error) {
-	return job{s, due, moment{key: s.Key, max: s.MaxAttempts, now: time.Now()}, true}.run(ctx, runner)
+	return job{s, due, moment{max: s.MaxAttempts, now: time.Now()}, true}.run(ctx, runner)
 }
 
 // job is one run of a check.

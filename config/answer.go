@@ -241,6 +241,9 @@ func (l *loader) takeHost(s *source, r record, at alf.Position) {
 		return
 	}
 	l.bySource[alf.HostName(r.name)] = s.made.Name
+	if _, ok := t.values[useKey]; ok {
+		t = l.heir(t, "host")
+	}
 	l.decodeTable(hostSection(), r.name, t)
 	h := l.hosts[len(l.hosts)-1]
 	for _, g := range s.hostgroups {
@@ -447,11 +450,6 @@ func (r record) table(at alf.Position) (*table, error) {
 		t.set("hostgroups", groups)
 	}
 	return t, nil
-}
-
-func (t *table) drop(key string) {
-	delete(t.values, key)
-	t.keys = slices.DeleteFunc(t.keys, func(k string) bool { return k == key })
 }
 
 // maxDepth is how deep values may lie in each other. No key needs as much.

@@ -103,6 +103,222 @@ alf.toml:7: flap_detection_options: "w" is none of "up", "down", "unreachable", 
 alf.toml:8: freshness_threshold: "0s" is less than 1s
 alf.toml:13: low_flap_threshold 50.5 is above high_flap_threshold 20
 alf.toml:15: stalking_options: want a list, got a string`},
+	{"templates", `
+[template.a]
+use = ["b", "b", "missing"]
+
+[template.b]
+use = "c"
+
+[template.c]
+use = "a"
+
+[template.linux]
+address  = "a b"
+alias    = 5
+adress   = "null"
+vars     = { HOSTNAME = "x" }
+notes_url = ["x"]
+ssh      = { prot = 22 }
+flap_detection_options = ["up", "ok"]
+
+[template.check]
+hosts   = "*"
+command = ["x", "$undefined$"]
+service = "x"
+
+[template.both]
+check_command = "ssh"
+command       = ["x"]
+
+[host.h1]
+use   = "linux"
+ssh   = { user = "x" }
+
+[host.h2]
+use   = ["linux", "both"]
+alias = "fine"
+ssh   = { potr = 22 }
+
+[host.h3]
+use = ["linus", 5]
+vars = "null"
+adress = "null"
+
+[host.h4]
+use = ["linus"]
+check_command = ["x", "$y$"]
+
+[host.h5]
+use = "nothing near"
+check_command = ["x", "$y$"]
+
+[check.c1]
+use = "both"
+hosts = ["h1"]
+
+[check.c2]
+use = "nothing near"
+args = ["x"]
+`, `alf.toml:3: use: template "b" is named twice
+alf.toml:3: use: there is no [template.missing]
+alf.toml:9: templates go round in a circle: a uses b uses c uses a
+alf.toml:12: address: "a b" is neither a host name nor an IP address
+alf.toml:13: alias: want a string, got an integer
+alf.toml:14: unknown key "adress" in [template.linux]; did you mean "address"?
+alf.toml:15: vars.HOSTNAME: $HOSTNAME$ is a macro with a meaning of its own
+alf.toml:16: notes_url: want a string, got a list
+alf.toml:17: unknown key "prot" in [template.linux.ssh]; did you mean "port"?
+alf.toml:18: flap_detection_options: "ok" is none of "up", "down", "unreachable", "o", "d", "u"; did you mean "o"?
+alf.toml:21: hosts: want a list, got a string
+alf.toml:26: check_command: checks have no such key, but check "c1" uses this template
+alf.toml:27: command: hosts have no such key, but host "h2" uses this template
+alf.toml:36: unknown key "potr" in [host.h2.ssh]; did you mean "port"?
+alf.toml:39: use: want a string, got an integer
+alf.toml:41: unknown key "adress" in [host.h3]; did you mean "address"?
+alf.toml:44: use: there is no [template.linus]; did you mean "linux"?
+alf.toml:45: check_command of host "h4": macro $y$ is not defined
+alf.toml:48: use: there is no [template."nothing near"]
+alf.toml:56: use: there is no [template."nothing near"]`},
+	{"what templates give", `
+[template.web]
+hostgroups = ["wep"]
+notes_url  = "wiki"
+plugin_dir = "/x"
+
+[template.passive]
+hosts = ["h1"]
+args  = ["x"]
+run   = "nowhere"
+
+[template.circle]
+use = "circle"
+
+[hostgroup.web]
+
+[host.h1]
+use = "web"
+
+[host.h2]
+use = "web"
+hostgroups = ["+web"]
+
+[check.a]
+use = "passive"
+
+[check.b]
+use = ["passive", "dir"]
+command = ["x", "$nothing$"]
+plugin_dir = ["+/y"]
+
+[template.dir]
+plugin_dir = "/x"
+`, `alf.toml:3: there is no [hostgroup.wep]; did you mean "web"?
+alf.toml:4: notes_url of host "h1" and 1 other: notes_url: "wiki" begins neither with http:// nor with https://
+alf.toml:5: plugin_dir: hosts have no such key, but host "h1" and 1 other use this template
+alf.toml:9: args has no meaning here: check "a" has neither command nor script, so it is passive
+alf.toml:10: run has no meaning here: check "a" has neither command nor script, so it is passive
+alf.toml:10: run: "nowhere" is neither "remote", "local" nor a host
+alf.toml:13: templates go round in a circle: circle uses circle
+alf.toml:30: plugin_dir: "+" adds to a list, and what is inherited from alf.toml:33 is a string`},
+	{"on-demand macros", `
+[hostgroup.web]
+[host.web1]
+notes_url = "https://$HOSTSTATE:web1$"
+vars      = { a = "$_HOSTB:web2$", state = "$HOSTSTATE:web2$" }
+[host.web2]
+vars      = { b = "$_HOSTA:web1$", "HOSTNAME:web1" = "x" }
+
+[check.a]
+hosts   = ["*"]
+command = ["x", "$HOSTSTATE:wep1$", "$HOSTNAME:wep:,$", "$SERVICESTATE:web1$",
+  "$SERVICESTATE:wep2:a$",
+  "$HOSTFOO:web1$", "$_HOSTNONE:web1$", "$SERVICECHECKCOMMAND:web1:a$"]
+
+[check.b]
+hosts   = ["web1"]
+command = ["x", "$_HOSTA:web1$", "$state$"]
+`, `alf.toml:4: notes_url of host "web1": macro $HOSTSTATE:web1$ has no value before the check runs: it cannot stand in notes_url
+alf.toml:5: check "b" on host "web1": macro $HOSTSTATE:web2$ has no value before the check runs: it can stand in command and env, but not in $state$
+alf.toml:5: check "b" on host "web1": macro refers to itself: $a$ > $b$ > $a$
+alf.toml:7: vars.HOSTNAME:web1: $HOSTNAME:web1$ is a macro with a meaning of its own
+alf.toml:11: check "a" on host "web1" and 1 other: macro $HOSTNAME:wep:,$: there is neither a host "wep:," nor a hostgroup "wep"; did you mean "web"?
+alf.toml:11: check "a" on host "web1" and 1 other: macro $HOSTSTATE:wep1$: there is no host "wep1"; did you mean "web1"?
+alf.toml:11: check "a" on host "web1" and 1 other: macro $SERVICESTATE:web1$: a host and a service are named as in $SERVICESTATE:HOST:SERVICE$
+alf.toml:12: check "a" on host "web1" and 1 other: macro $SERVICESTATE:wep2:a$: there is no host "wep2"; did you mean "web2"?
+alf.toml:13: check "a" on host "web1" and 1 other: macro $HOSTFOO:web1$ is not defined
+alf.toml:13: check "a" on host "web1" and 1 other: macro $SERVICECHECKCOMMAND:web1:a$ is not defined
+alf.toml:13: check "a" on host "web1" and 1 other: macro $_HOSTNONE:web1$ is not defined`},
+	{"on-demand macros of services", `
+[host.web1]
+[host.web2]
+[check.load]
+hosts   = ["web1"]
+command = "x"
+[check.watch]
+hosts   = ["*"]
+command = ["x", "$SERVICESTATE::load$", "$SERVICESTATE:web1:laod$"]
+`, `alf.toml:9: check "watch" on host "web1" and 1 other: macro $SERVICESTATE:web1:laod$: host "web1" has no service "laod"; did you mean "load"?
+alf.toml:9: check "watch" on host "web2": macro $SERVICESTATE::load$: host "web2" has no service "load"`},
+	{"overrides", `
+[host.h1.check.disk]
+check_interval = 5
+hosts          = ["x"]
+intervall      = "null"
+vars           = { HOSTNAME = "x" }
+use            = "x"
+
+[host.h1.check.dsik]
+[host.h1.check]
+x  = 1
+"" = {}
+
+[host.h2]
+check = "disk"
+
+[host.h3.check.disk]
+script = "check_mem"
+
+[host.h4.check.backup]
+args = ["x"]
+
+[host.h5.check.disk]
+command = ["x", "$y$", "$z$"]
+vars    = { y = "$y$" }
+
+[host.h6.check.disk]
+run = "h8"
+
+[host.h7.check."*"]
+low_flap_threshold = 90
+
+[hostgroup.g]
+members = ["*"]
+[hostgroup.g.check.disk]
+dir = "$nothing$"
+
+[check.disk]
+hosts   = ["*"]
+command = ["x"]
+
+[check.backup]
+hosts   = ["*"]
+`, `alf.toml:3: check.disk.check_interval: want a duration with a unit, such as "30s", got an integer
+alf.toml:4: unknown key "hosts" in [host.h1.check.disk]
+alf.toml:5: unknown key "intervall" in [host.h1.check.disk]
+alf.toml:6: check.disk.vars.HOSTNAME: $HOSTNAME$ is a macro with a meaning of its own
+alf.toml:7: unknown key "use" in [host.h1.check.disk]
+alf.toml:9: there is no [check.dsik]; did you mean "disk"?
+alf.toml:11: check.x: want a table, got an integer
+alf.toml:12: check: the ID of a check is empty
+alf.toml:15: check: want tables [host.NAME.check.ID], got a string
+alf.toml:18: check "disk" has both command and script
+alf.toml:21: args has no meaning here: check "backup" has neither command nor script, so it is passive
+alf.toml:24: check "disk" on host "h5": macro $z$ is not defined
+alf.toml:25: check "disk" on host "h5": macro refers to itself: $y$ > $y$
+alf.toml:28: run: "h8" is neither "remote", "local" nor a host; did you mean "h1"?
+alf.toml:31: low_flap_threshold 90 is above high_flap_threshold 30
+alf.toml:36: check "disk" on host "h2" and 3 others: macro $nothing$ is not defined`},
 	{"parents", `
 [host.a]
 parents = ["b"]

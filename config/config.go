@@ -75,6 +75,7 @@ func Load(file string, o Options) (*Config, error) {
 		l := newLoader(o)
 		l.trial = t
 		l.read(file)
+		l.inherit()
 		l.decode()
 		c := l.resolve(file)
 		if l.blame() {
@@ -118,9 +119,17 @@ type loader struct {
 	fromSource map[alf.Position]sourceHost // whose record stands there
 	bySource   map[alf.HostName]string     // the source that a host is from
 	folders    map[string]string           // where relative names of files begin, by sourceFile
+	templates  map[string]*table           // as they are written
+	order      []string                    // of their names
+	whole      map[string]*table           // with what they inherit themselves
+	opening    []string                    // those that are being put together
+	users      map[usage]map[string]bool
+	overrides  map[*table]*override
+	secretsOf  map[*table]alf.Secret // of tables in place of a text, which many may inherit
 
 	journalAt alf.Position
 	nagiosAt  alf.Position
+	keyFiles  map[string]bool         // that were examined and are in order
 	encrypted map[string]alf.Position // key files that want a passphrase, and where they are named
 }
 
@@ -145,12 +154,19 @@ func newLoader(o Options) *loader {
 		secrets: make(map[string]alf.Secret),
 		periods: make(map[string]*timeperiod),
 
+		templates: make(map[string]*table),
+		whole:     make(map[string]*table),
+		users:     make(map[usage]map[string]bool),
+		overrides: make(map[*table]*override),
+		secretsOf: make(map[*table]alf.Secret),
+
 		encrypted: make(map[string]alf.Position),
 
 		trial:      newTrial(),
 		fromSource: make(map[alf.Position]sourceHost),
 		bySource:   make(map[alf.HostName]string),
 		folders:    make(map[string]string),
+		keyFiles:   make(map[string]bool),
 	}
 }
 

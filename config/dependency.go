@@ -224,7 +224,7 @@ func (r *resolver) missService(p reference, found bool) {
 
 // unsure reports whether services may be missing because of another mistake.
 func (r *resolver) unsure() bool {
-	return r.partial || len(r.onHosts) > 0 || slices.ContainsFunc(r.checks, func(c *check) bool { return c.broken })
+	return r.partial || r.brokenVariant || len(r.onHosts) > 0 || slices.ContainsFunc(r.checks, func(c *check) bool { return c.broken })
 }
 
 // refuseLoop refuses services that depend on themselves. below are those that led

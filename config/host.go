@@ -19,11 +19,13 @@ type host struct {
 	ssh        ssh
 	own        ownCheck
 	vars       vars
+	overrides  []*override
 
 	// What resolve makes of it.
-	index  int // among all hosts
+	layers [][]*override // its own and those of its groups
+	index  int           // among all hosts
 	groups []*hostgroup
-	unsure bool // a group of it is not there, and nobody knows its variables
+	unsure bool // a group or template of it is not there, and nobody knows its variables
 	all    vars // its own and those of its groups
 	made   *alf.Host
 }
@@ -46,13 +48,19 @@ func (h *host) keys(l *loader) keys {
 		"parents":    to(&h.parents, listOf(readReference)),
 		"notes_url":  set(&h.notesURL, readLine),
 		"ssh":        sub(h.ssh.keys(l)),
+		"vars":       l.readVars(&h.vars),
+		useKey:       l.use(),
+		overrideKey:  l.readOverrides(&h.overrides),
 
 		"renamed_from": set(&h.renamed, readHostName),
-		"vars":         l.readVars(&h.vars),
 	}
 	maps.Copy(k, h.own.keys())
 	return k
 }
+
+// from implements heir. Of a template that is not there, nobody knows the
+// variables.
+func (h *host) from(t *table) { h.unsure = t.lacks }
 
 func (h *host) loaded(l *loader, _ bool) { l.hosts = append(l.hosts, h) }
 
@@ -130,6 +138,8 @@ type hostgroup struct {
 	own     ownCheck // of each host in it
 	vars    vars
 
+	overrides []*override // for each host in it
+
 	hosts []*host // in order, as resolve finds them
 }
 
@@ -143,6 +153,8 @@ func (g *hostgroup) keys(l *loader) keys {
 		"members": to(&g.members, readMembers),
 		"ssh":     sub(g.ssh.keys(l)),
 		"vars":    l.readVars(&g.vars),
+
+		overrideKey: l.readOverrides(&g.overrides),
 	}
 	maps.Copy(k, g.own.keys())
 	return k

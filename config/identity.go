@@ -13,7 +13,7 @@ import (
 // one. Whether it fits, only the login will tell.
 func (l *loader) identityFile(v value) (string, error) {
 	name, err := l.path(v)
-	if err != nil || l.NoSecrets {
+	if err != nil || l.NoSecrets || l.keyFiles[name] {
 		return name, err
 	}
 	data, err := readOwn(name, maxSecretFile, notReadable)
@@ -27,6 +27,7 @@ func (l *loader) identityFile(v value) (string, error) {
 	if _, known := l.encrypted[name]; encrypted && !known {
 		l.encrypted[name] = v.at
 	}
+	l.keyFiles[name] = true
 	return name, nil
 }
 

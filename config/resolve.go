@@ -22,6 +22,14 @@ type resolver struct {
 	globs   map[string][]*host // the hosts that a pattern matches
 	marks   []uint8            // by host: scratch of pick
 
+	checkIDs map[string]bool
+	variants map[variantKey]*check
+
+	brokenVariant bool // some check is broken on some hosts
+
+	demands    []demand
+	undemanded map[string]string // by macro, what is wrong with it
+
 	claims   map[alf.Key]claim
 	services []*alf.Service
 	calendar alf.Calendar
@@ -38,15 +46,21 @@ func (l *loader) resolve(file string) *Config {
 	for _, h := range l.hosts {
 		r.makeHost(h)
 	}
+	for _, h := range l.hosts {
+		r.bindHost(h)
+	}
 	r.joinParents()
 	for _, h := range l.hosts {
 		r.services = append(r.services, r.ownService(h))
 	}
+	r.collectOverrides()
 	r.placeChecks()
+	r.warnOverrides()
 	r.watchLinks()
 	r.makePeriods()
 	r.indexServices()
 	r.checkRenamed()
+	r.checkDemands()
 	r.joinDependencies()
 	r.joinDowntimes()
 	r.warnLogins()
@@ -69,6 +83,14 @@ func newResolver(l *loader) *resolver {
 		globs:   make(map[string][]*host),
 		marks:   make([]uint8, len(l.hosts)),
 		claims:  make(map[alf.Key]claim),
+
+		checkIDs: make(map[string]bool, len(l.checks)),
+		variants: make(map[variantKey]*check),
+
+		undemanded: make(map[string]string),
+	}
+	for _, c := range l.checks {
+		r.checkIDs[c.id] = true
 	}
 	for i, h := range l.hosts {
 		h.index = i
@@ -202,6 +224,10 @@ func (r *resolver) makeHost(h *host) {
 	for _, g := range h.groups {
 		h.made.Hostgroups = append(h.made.Hostgroups, g.name)
 	}
+}
+
+// bindHost resolves the macros of h, which may speak of other hosts.
+func (r *resolver) bindHost(h *host) {
 	s := &scope{r: r, h: h, what: "notes_url of", dirs: r.defaults.pluginDir.v}
 	h.made.NotesURL = s.link(h.notesURL.v, "notes_url")
 	r.publish(s)
@@ -354,6 +380,7 @@ func (r *resolver) prepare(c *check) {
 		Metric:  c.label(),
 		Where:   c.at,
 
+		Overridden: c.overridden,
 		Volatile:   c.volatile.v,
 		Thresholds: c.thresholds,
 		Expect:     c.expect.made(),
@@ -382,12 +409,16 @@ func (r *resolver) unknownPlace(c *check) {
 }
 
 // place makes the services of c on one host.
-func (r *resolver) place(c *check, m matched) {
+func (r *resolver) place(base *check, m matched) {
+	c := r.variant(base, m.host)
+	if c.broken {
+		return
+	}
 	s := &scope{r: r, h: m.host, c: c, what: c.what, args: c.args.v, plugin: c.plugin(), dirs: c.proto.Path}
 	for each := range s.turns() {
 		s.each, s.desc = each, ""
 		key := s.key()
-		if len(s.failures) == 0 && r.claim(s, key, claim{c, m.direct}) {
+		if len(s.failures) == 0 && r.claim(s, key, claim{base, m.direct}) {
 			s.desc = key.Service
 			r.services = append(r.services, s.service(key))
 		}

@@ -203,7 +203,7 @@ func (p printer) vars(vars map[string]alf.Value) {
 }
 
 func (p printer) service(s *alf.Service) {
-	p.from(s.Where)
+	p.from(s.Where, s.Overridden...)
 	p.table("service", s.Key.String())
 	if s.IsLink() {
 		p.set("check_command", s.Builtin)
@@ -290,9 +290,12 @@ func (p printer) schedule(s *alf.Service) {
 	p.set("check_timeout", s.Timeout)
 }
 
-// from says where what follows is defined.
-func (p printer) from(at alf.Position) {
+// from says where what follows is defined, and where changed.
+func (p printer) from(at alf.Position, overridden ...alf.Position) {
 	fmt.Fprintf(p.w, "\n# %s", where(at))
+	for _, at := range overridden {
+		fmt.Fprintf(p.w, ", %s", where(at))
+	}
 }
 
 // table begins a table.

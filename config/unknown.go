@@ -10,8 +10,7 @@ import (
 )
 
 // unknown adds the mistake of a key that t does not have.
-func (m *mistakes) unknown(t *table, key string, k keys) {
-	v := t.values[key]
+func (m *mistakes) unknown(t *table, key string, v value, k keys) {
 	if sub, ok := v.any.(*table); ok && t.named() && m.dotted(sub, k) {
 		return
 	}
