@@ -145,7 +145,12 @@ func TestRefusedOrders(t *testing.T) {
 	f(`{"order":"recheck","states":["CRITICAL"],"services":["load"],"hosts":["*"]}`, 404, `nothing that can be run is selected`)
 	f(`{"order":"acknowledge","hosts":["w*"]}`, 404, `there is no problem to acknowledge among what is selected`)
 	f(`{"order":"cancel","id":"x"}`, 404, `nothing was ordered under the id "x", or it is over`)
-	f(`{"order":"cancel"}`, 400, `cancel needs the id of what is to be cancelled`)
+	f(`{"order":"cancel"}`, 400, `cancel needs the id of what is to be cancelled, or downtimes, or recurring`)
+	f(`{"order":"cancel","id":"x","downtimes":true}`, 400, `of id, downtimes and recurring, cancel takes only one`)
+	f(`{"order":"cancel","downtimes":true}`, 400, `nobody is selected: give hosts, hostgroups, services or states; "*" is all`)
+	f(`{"order":"cancel","downtimes":true,"hosts":["*"]}`, 404, `nothing that is selected has a downtime`)
+	f(`{"order":"cancel","recurring":"x"}`, 404, `nothing is there of a recurring downtime "x"`)
+	f(web(`"order":"recheck","downtimes":true,"recurring":"x"`), 400, "downtimes has no meaning for recheck\nrecurring has no meaning for recheck")
 	f(web(`"order":"comment"`), 400, `comment is empty`)
 	f(web(`"order":"comment","comment":" \n"`), 400, `comment is empty`)
 	f(web(`"order":"comment","comment":"`+strings.Repeat("x", 4097)+`"`), 400, `the comment has 4097 bytes, more than 4096`)
@@ -303,6 +308,38 @@ func TestCancelOnHost(t *testing.T) {
 	f("/api/v1/orders", `{"order":"cancel","id":"a","hosts":["web*"],"services":["load"]}`, "web1!load")
 	f("/api/v1/hosts/web1/cancel", `{"id":"a"}`, web1)
 	f("/api/v1/services/web1/load/cancel", `{"id":"a"}`, "web1!load")
+}
+
+// TestCancelDowntimes: without an ID, all downtimes of the selected are cancelled,
+// or what is there of one that recurs; nothing is left to wait for them in vain.
+func TestCancelDowntimes(t *testing.T) {
+	h, c := obedient(t)
+	f := func(body, want string) {
+		t.Helper()
+		if got := about(order(t, c, `{"order":"cancel",`+body+`}`)); got != want {
+			t.Errorf("%s is about %q, want %q", body, got, want)
+		}
+	}
+	order(t, c, `{"order":"downtime","hosts":["web1","db1"],"id":"a","start":"`+in(time.Hour)+`","duration":"1h"}`)
+	order(t, c, `{"order":"downtime","hosts":["web1"],"services":["load"],"id":"b","duration":"1h"}`)
+	order(t, c, `{"order":"comment","hosts":["web1"],"id":"a","comment":"x"}`)
+	order(t, c, `{"order":"downtime","hosts":["app1"],"id":"c","trigger":"a","end":"`+in(5*time.Hour)+`"}`)
+	f(`"downtimes":true,"hosts":["web1"],"services":["*"],"dry_run":true`, "web1!load")
+	f(`"downtimes":true,"hosts":["web1"]`, "web1 web1!load")
+	f(`"downtimes":true,"hosts":["db1"]`, "db1 app1")
+
+	for i, id := range []string{"backup@2035-01-01T00:00:00Z", "backup@2035-01-02T00:00:00Z", "backup@x"} {
+		at := alf.Command{Verb: alf.ScheduleDowntime, Key: alf.Key{Host: "web1"}, ID: id, Author: "[downtime.backup]",
+			Start: time.Now().Add(time.Duration(i) * time.Hour), End: time.Now().Add(9 * time.Hour)}
+		if id == "backup@x" {
+			at.Author = "me"
+		}
+		if _, err := h.apply(t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f(`"recurring":"backup"`, "web1 web1")
+	f(`"id":"backup@x"`, "web1")
 }
 
 func in(d time.Duration) string { return time.Now().Add(d).Format(time.RFC3339) }

@@ -12,7 +12,7 @@ const (
 	OrderUnacknowledge = "unacknowledge"
 	OrderDowntime      = "downtime"
 	OrderComment       = "comment"
-	OrderCancel        = "cancel" // what was ordered under an ID: all of it, or that of the selected
+	OrderCancel        = "cancel" // what was ordered under an ID, all of it or that of the selected; or downtimes
 	OrderRecheck       = "recheck"
 	OrderDisable       = "disable"
 	OrderEnable        = "enable"
@@ -56,6 +56,9 @@ type Order struct {
 	Trigger  string     `json:"trigger,omitempty"`  // ID of the downtime that it begins with
 	Children string     `json:"children,omitempty"` // "too" or "triggered"
 	Later    bool       `json:"later,omitempty"`    // hosts and services that are added later have it, too
+
+	Downtimes bool   `json:"downtimes,omitempty"` // of cancel, instead of an ID: every downtime of the selected
+	Recurring string `json:"recurring,omitempty"` // of cancel, instead of an ID: what is there of [downtime.NAME]
 
 	What []string `json:"what,omitempty"` // of disable and enable: checks, passive_checks, notifications, flap_detection
 }
