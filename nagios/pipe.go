@@ -19,7 +19,7 @@ import (
 const (
 	maxLine  = 64 << 10 // bytes; what is longer is refused
 	ahead    = 256      // lines that are read before they are taken: a burst, and 16 MiB at most
-	pipeMode = 0o660
+	pipeMode = 0o660 | os.ModeSticky
 )
 
 // Options are what a Pipe works with.
@@ -54,6 +54,9 @@ type Stats struct {
 // Open opens the command file. If it is not there, a FIFO is made that its owner
 // and the group may write. One that is there is used as it is, unless somebody
 // else reads it; any other file is an error. The caller must Close the Pipe.
+//
+// A FIFO of Alf's own has the sticky bit, which means nothing of a FIFO and which
+// nobody else gives one. By that, one that a kill left behind is known again.
 func Open(o Options) (*Pipe, error) {
 	if o.Pause <= 0 {
 		o.Pause = 5 * time.Second
@@ -69,13 +72,13 @@ func Open(o Options) (*Pipe, error) {
 }
 
 func (p *Pipe) open() error {
-	err := syscall.Mkfifo(p.o.Path, 0o600)
+	err := syscall.Mkfifo(p.o.Path, 0o600|syscall.S_ISVTX) // marked from the first moment on
 	p.made = err == nil
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	if !p.made {
-		if err := p.mayUse(); err != nil {
+		if p.made, err = p.mayUse(); err != nil {
 			return err
 		}
 	}
@@ -93,21 +96,23 @@ func (p *Pipe) open() error {
 	return nil
 }
 
-// mayUse returns an error if what is there already is no FIFO of ours.
-func (p *Pipe) mayUse() error {
+// mayUse returns an error if what is there already is no FIFO, or is read, and
+// whether it is one of Alf's own making, that a kill left behind.
+func (p *Pipe) mayUse() (left bool, err error) {
 	info, err := os.Lstat(p.o.Path)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if info.Mode().Type() != fs.ModeNamedPipe {
-		return fmt.Errorf("there is something else than a FIFO (%v)", info.Mode())
+		return false, fmt.Errorf("there is something else than a FIFO (%v)", info.Mode())
 	}
 	// Only where somebody reads can one begin to write without waiting.
 	f, err := os.OpenFile(p.o.Path, os.O_WRONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err == nil {
-		return errors.Join(errors.New("somebody else reads it, another Alf or Nagios"), f.Close())
+		return false, errors.Join(errors.New("somebody else reads it, another Alf or Nagios"), f.Close())
 	}
-	return nil
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && info.Mode()&os.ModeSticky != 0 && int(stat.Uid) == os.Geteuid(), nil
 }
 
 // admit lets the group write.
@@ -135,7 +140,7 @@ func groupID(name string) (int, error) {
 	return strconv.Atoi(g.Gid)
 }
 
-// Close closes the command file, and removes it if Open made it.
+// Close closes the command file, and removes it if Alf made it.
 func (p *Pipe) Close() error {
 	var errs []error
 	if p.made {

@@ -283,7 +283,7 @@ func TestOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mode(os.ModeNamedPipe | 0o660)
+	mode(os.ModeNamedPipe | os.ModeSticky | 0o660)
 	fails(Options{Path: path}, "somebody else reads it, another Alf or Nagios")
 	if err := p.Close(); err != nil {
 		t.Error(err)
@@ -313,6 +313,36 @@ func TestOpen(t *testing.T) {
 	}
 	fails(Options{Path: link}, "there is something else than a FIFO (Lrwxrwxrwx)")
 	fails(Options{Path: dir}, "there is something else than a FIFO ("+modeOf(t, dir)+")")
+}
+
+// TestLeftBehind: what a kill left is removed in the end, as if there had been
+// none, also if it came in the middle of making it. Others' is not.
+func TestLeftBehind(t *testing.T) {
+	f := func(what string, left os.FileMode, during, after os.FileMode) {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "nagios.cmd")
+		if err := errors.Join(syscall.Mkfifo(path, 0o600), os.Chmod(path, left)); err != nil {
+			t.Fatal(err)
+		}
+		p, err := Open(Options{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Lstat(path); err != nil || info.Mode() != os.ModeNamedPipe|during {
+			t.Errorf("%s: mode %v, %v, want %v", what, info.Mode(), err, during)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		info, err := os.Lstat(path)
+		if after == 0 && !errors.Is(err, os.ErrNotExist) || after != 0 && (err != nil || info.Mode() != os.ModeNamedPipe|after) {
+			t.Errorf("%s: left as %v, %v, want %v", what, info, err, after)
+		}
+	}
+	const sticky = os.ModeSticky
+	f("after a kill", sticky|0o660, sticky|0o660, 0)
+	f("after a kill as it was made", sticky|0o600, sticky|0o660, 0)
+	f("that of an administrator", 0o660, 0o660, 0o660)
 }
 
 func modeOf(t *testing.T, path string) string {
