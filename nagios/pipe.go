@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -194,9 +195,10 @@ func (p *Pipe) take(ctx context.Context, lines <-chan string) {
 func (p *Pipe) read(ctx context.Context, lines chan<- string) error {
 	stop := context.AfterFunc(ctx, func() { p.file.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	r := bufio.NewReaderSize(p.file, maxLine+len("\n"))
+	in := &seams{Reader: p.file}
+	r := bufio.NewReaderSize(in, maxLine+len("\n"))
 	for {
-		line, err := p.line(ctx, r)
+		line, err := p.line(ctx, r, in)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -214,21 +216,23 @@ func (p *Pipe) read(ctx context.Context, lines chan<- string) error {
 }
 
 // line returns the next line; "" if it was empty or is refused already.
-func (p *Pipe) line(ctx context.Context, r *bufio.Reader) (string, error) {
+func (p *Pipe) line(ctx context.Context, r *bufio.Reader, in *seams) (string, error) {
 	p.await(ctx, time.Time{})
 	if _, err := r.Peek(1); err != nil {
 		return "", err
 	}
 	p.await(ctx, time.Now().Add(p.o.Pause))
 	b, err := r.ReadSlice('\n')
+	if ctx.Err() != nil {
+		return "", nil
+	}
+	b = p.unspoilt(b, in.within(r.Buffered(), len(b)))
 	line := strings.TrimSpace(string(b))
 	switch {
-	case ctx.Err() != nil:
-		return "", nil
 	case errors.Is(err, bufio.ErrBufferFull):
 		p.count()
 		p.refuse(line, refuse(TooLong, "the line is longer than %d bytes", maxLine))
-		return "", p.skip(ctx, r)
+		return "", p.skip(ctx, r, in)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		// Whoever began it was killed, perhaps: it must not spoil the next one.
 		p.count()
@@ -240,11 +244,77 @@ func (p *Pipe) line(ctx context.Context, r *bufio.Reader) (string, error) {
 	return line, err
 }
 
+// unspoilt returns the last of the lines that are in b, and refuses what stands
+// before it. A line begins in the middle of b only at a seam, and only as a whole
+// command does: then whoever wrote what is before it left without ending it. What
+// looks like that anywhere else is text, such as a plugin's that shows a log.
+func (p *Pipe) unspoilt(b []byte, cuts []int) []byte {
+	from := 0
+	for _, at := range cuts {
+		if !begins(b[at:]) {
+			continue
+		}
+		if part := strings.TrimSpace(string(b[from:at])); part != "" {
+			p.count()
+			p.refuse(part, refuse(Unfinished, "%s has no end of line, and another line follows", quote(part)))
+		}
+		from = at
+	}
+	return b[from:]
+}
+
+// begins reports whether b begins with "[digits] COMMAND;", a command of Nagios.
+func begins(b []byte) bool {
+	const longest = 100
+	head, _, ok := strings.Cut(string(b[:min(len(b), longest)]), ";")
+	stamp, name, cut := strings.Cut(head, "]")
+	if !ok || !cut || len(stamp) < 2 || stamp[0] != '[' || strings.Trim(stamp[1:], "0123456789") != "" {
+		return false
+	}
+	var why *Refusal
+	_, _, err := find(strings.ToUpper(strings.TrimSpace(name)))
+	return err == nil || errors.As(err, &why) && why.Reason == Unsupported
+}
+
+// seams remembers where reading had to wait, as it has to where a writer leaves who
+// does not end his line.
+type seams struct {
+	io.Reader
+	total int64   // bytes that were read
+	at    []int64 // where there was no more, of those that are not asked for yet
+}
+
+// Read reads all that is there. If it gets less than there is room for, there was
+// no more.
+func (s *seams) Read(b []byte) (int, error) {
+	n, err := s.Reader.Read(b)
+	s.total += int64(n)
+	if n > 0 && n < len(b) {
+		s.at = append(s.at, s.total)
+	}
+	return n, err
+}
+
+// within returns where the seams are in the last n bytes before those that wait in
+// a buffer, and forgets them and those before.
+func (s *seams) within(buffered, n int) []int {
+	var in []int
+	end := s.total - int64(buffered)
+	for len(s.at) > 0 && s.at[0] < end {
+		if at := s.at[0] - (end - int64(n)); at > 0 {
+			in = append(in, int(at))
+		}
+		s.at = s.at[1:]
+	}
+	return in
+}
+
 // skip reads up to the end of a line, or to a pause.
-func (p *Pipe) skip(ctx context.Context, r *bufio.Reader) error {
+func (p *Pipe) skip(ctx context.Context, r *bufio.Reader, in *seams) error {
 	for {
 		p.await(ctx, time.Now().Add(p.o.Pause))
 		_, err := r.ReadSlice('\n')
+		in.within(r.Buffered(), 0)
 		switch {
 		case err == nil || ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded):
 			return nil
