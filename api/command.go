@@ -204,7 +204,7 @@ func (d *draft) length() error {
 	case duration != 0:
 		d.End = d.Start.Add(duration)
 	case o.End == nil:
-		return errors.New("a downtime needs end or duration")
+		return errors.New("a downtime needs end, or a duration that is more than 0")
 	}
 	switch {
 	case !d.Start.Before(d.End):

@@ -54,6 +54,7 @@ func (a *API) table() map[string]methods {
 
 		host:                 {"GET": a.object},
 		host + "/recheck":    {"POST": a.recheck},
+		host + "/result":     {"POST": a.submit},
 		service:              {"GET": a.object},
 		service + "/results": {"GET": a.results},
 		service + "/recheck": {"POST": a.recheck},

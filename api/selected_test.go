@@ -167,7 +167,11 @@ func TestRefusedOrders(t *testing.T) {
 	f(web(`"order":"acknowledge","expires":"2020-01-01T00:00:00Z"`), 400, `expires is not in the future`)
 	f(web(`"order":"acknowledge","expires":"9999-01-01T00:00:00Z"`), 400, `expires is more than 100 years away`)
 
-	f(down(`"comment":"x"`), 400, `a downtime needs end or duration`)
+	f(down(`"comment":"x"`), 400, `a downtime needs end, or a duration that is more than 0`)
+	f(down(`"duration":"0s"`), 400, `a downtime needs end, or a duration that is more than 0`)
+	f(down(`"duration":"99999999h"`), 400, `the body cannot be read: duration "99999999h" is too long`)
+	f(down(`"duration":"99999d"`), 400, `the body cannot be read: duration "99999d" is too long`)
+	f(down(`"duration":"5x"`), 400, `the body cannot be read: duration "5x" is not like 90m, 4h, 2d or 1w`)
 	f(down(`"duration":"-1h"`), 400, `the body cannot be read: duration "-1h" is not like 90m, 4h, 2d or 1w`)
 	f(down(`"duration":"1e9h"`), 400, `the body cannot be read: duration "1e9h" is not like 90m, 4h, 2d or 1w`)
 	f(down(`"duration":"2000000h"`), 400, `duration is more than 100 years`)

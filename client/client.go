@@ -118,7 +118,7 @@ func (c *Client) Recheck(ctx context.Context, key alf.Key) error {
 // record yet.
 var ErrWaits = errors.New("the result is not recorded yet, and is lost if Alf ends before it is")
 
-// Submit hands in a result of a service that somebody else found.
+// Submit hands in a result of a host or service that somebody else found.
 func (c *Client) Submit(ctx context.Context, key alf.Key, s wire.Submission) error {
 	resp, err := c.do(ctx, http.MethodPost, path(key)+"/result", s, "application/json")
 	if err != nil {

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/xml"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -72,11 +73,20 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 // UnmarshalText reads what MarshalText writes, and days: 2d.
 func (d *Duration) UnmarshalText(text []byte) error {
 	x, err := parseAgo(string(text))
+	if err != nil && wellFormed(string(text)) {
+		return fmt.Errorf("duration %q is too long", text)
+	}
 	if err != nil {
 		return fmt.Errorf("duration %q is not like 90m, 4h, 2d or 1w", text)
 	}
 	*d = Duration(x)
 	return nil
+}
+
+// wellFormed reports whether text is a number and a unit.
+func wellFormed(text string) bool {
+	number := strings.TrimRight(text, "smhdw")
+	return len(number) > 0 && len(number) == len(text)-1 && strings.Trim(number, "0123456789") == ""
 }
 
 // Ordered is what has come of an Order.
