@@ -70,10 +70,10 @@ func (r Refused) String() string {
 	return fmt.Sprintf("%s %s: %s", what, how, r.Why)
 }
 
-// Sources returns the [source.NAME] of file and conf.d, as far as they are without
+// ReadSources returns the [source.NAME] of file and conf.d, as far as they are without
 // mistakes, and what [daemon] says, so that they can be asked before all is loaded.
 // Mistakes are for Load to name.
-func Sources(file string, o Options) ([]Source, Daemon) {
+func ReadSources(file string, o Options) ([]Source, Daemon) {
 	o.Answers = nil
 	l := newLoader(o)
 	l.read(file)
@@ -217,8 +217,8 @@ func (l *loader) sourceEnvValue(name string, v value) (EnvVar, error) {
 	return EnvVar{name, alf.Secret(s), true}, err
 }
 
-// ReadSource reads the file of a source.
-func ReadSource(s Source) ([]byte, error) {
+// ReadAnswer reads the file of a source.
+func ReadAnswer(s Source) ([]byte, error) {
 	return readOwn(s.File, int64(s.MaxOutput), notWritable)
 }
 

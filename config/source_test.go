@@ -224,7 +224,7 @@ hosts   = ["@all"]
 	}
 }
 
-func TestSources(t *testing.T) {
+func TestReadSources(t *testing.T) {
 	file := write(t, `[daemon]
 data_dir = "data"
 [secret.token]
@@ -241,9 +241,9 @@ file = "hosts.json"
 [host.bad]
 x = 1
 `)
-	all, d := Sources(file, options())
+	all, d := ReadSources(file, options())
 	if len(all) != 2 || !strings.HasSuffix(d.DataDir, "/data") {
-		t.Fatalf("Sources = %+v, %+v", all, d)
+		t.Fatalf("ReadSources = %+v, %+v", all, d)
 	}
 	one, two := all[0], all[1]
 	if one.Shell != "list | grep $x" || one.Interval != 0 || one.Timeout != 5*time.Second || one.MaxOutput != 1<<20 ||
@@ -286,4 +286,41 @@ func TestSameAnswer(t *testing.T) {
 	f(`[{"name": "a"}]`, `[{"name": "a"}, {"name": "b"}]`, false)
 	f(`[{"name": "a"}, {"name": "a"}]`, `[{"name": "a"}, {"name": "a"}]`, false)
 	f(`[`, `[`, false)
+}
+
+// FuzzSource: whatever a source says, loading ends, the files' own hosts are there,
+// and what was taken is taken again.
+func FuzzSource(f *testing.F) {
+	for _, body := range []string{
+		`[{"name": "a", "groups": ["web"], "vars": {"x": [1, 2.5, true]}}]`, `{"a": {"parents": ["b"]}, "b": {"parents": ["a"]}}`,
+		`[{"name": "a", "x": null}, {"name": "a"}, 5, {}]`, `{"router": {}}`, `[`, `{"a": {"ssh": {"port": -1}}}`, "[{\"name\": \"\xff\"}]",
+	} {
+		f.Add([]byte(body), []byte(`{"a": {"parents": ["router"]}}`))
+	}
+	file := write(f, cmdb)
+	f.Fuzz(func(t *testing.T, body, last []byte) {
+		o := options()
+		if _, err := CheckAnswer(last); err != nil {
+			last = nil
+		}
+		o.Answers = map[string]Answer{"cmdb": {Body: body, Last: last}}
+		c, err := Load(file, o)
+		if _, bad := CheckAnswer(body); err != nil {
+			if bad == nil && !strings.Contains(err.Error(), "source cmdb") { // too many rounds
+				t.Errorf("Load: %v", err)
+			}
+			return
+		}
+		if c.Inventory.Host("router") == nil {
+			t.Error("a host of a file is lost")
+		}
+		o.Answers["cmdb"] = Answer{Body: c.Sources[0].Taken}
+		again, err := Load(file, o)
+		if err != nil {
+			t.Fatalf("what was taken: %v\n%s", err, c.Sources[0].Taken)
+		}
+		if got, want := hostNames(again), hostNames(c); got != want {
+			t.Errorf("hosts %s, want %s", got, want)
+		}
+	})
 }

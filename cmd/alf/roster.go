@@ -265,7 +265,7 @@ func (st *sourceState) after(now time.Time, retry bool) time.Time {
 // something else by now, must be in fresh to have one.
 func (r *roster) load(file string, fresh map[string]config.Answer) (*config.Config, error) {
 	o := loadOptions()
-	all, d := config.Sources(file, o)
+	all, d := config.ReadSources(file, o)
 	kept := make(map[string]config.Answer, len(all))
 	for _, one := range all {
 		kept[one.Name] = r.known(d, one.Name)
@@ -289,7 +289,7 @@ func (r *roster) known(d config.Daemon, name string) config.Answer {
 // gather reads the files of sources again, and asks those that are new or ask
 // something else by now, so that a reload never goes without hosts for a while.
 func (r *roster) gather(ctx context.Context, file string) map[string]config.Answer {
-	all, d := config.Sources(file, loadOptions())
+	all, d := config.ReadSources(file, loadOptions())
 	r.mu.Lock()
 	had := make(map[string]int)
 	all = slices.DeleteFunc(all, func(one config.Source) bool {
@@ -300,6 +300,8 @@ func (r *roster) gather(ctx context.Context, file string) map[string]config.Answ
 		return one.File == "" && st != nil && st.Answer.Body != nil && asks(st.Source) == asks(one)
 	})
 	r.mu.Unlock()
+	ctx, cancel := within(ctx, reloadPatience)
+	defer cancel()
 	return askAll(ctx, d, all, func(name string) int { return had[name] })
 }
 

@@ -98,7 +98,7 @@ func ask(ctx context.Context, run alf.Runner, s config.Source, had int) ([]byte,
 
 func fetch(ctx context.Context, run alf.Runner, s config.Source) ([]byte, error) {
 	if s.File != "" {
-		return config.ReadSource(s)
+		return config.ReadAnswer(s)
 	}
 	stdout, stderr := &bounded{limit: s.MaxOutput}, &bounded{limit: maxSourceStderr, drop: true}
 	e := alf.Execution{Argv: s.Argv, Shell: s.Shell, Stdout: stdout, Stderr: stderr, Limit: s.Timeout}
@@ -164,6 +164,17 @@ func (b *bounded) Write(p []byte) (int, error) {
 	}
 	b.full = true
 	return n, errFull
+}
+
+// How long others wait for slow sources, which are asked again afterwards.
+const (
+	startPatience  = time.Minute
+	reloadPatience = 20 * time.Second
+)
+
+// within returns a context that ends after d, and says so.
+func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d, fmt.Errorf("no answer within %s", d))
 }
 
 // askAll asks sources at the same time. had says how many hosts each had.
@@ -281,7 +292,7 @@ func firstLine(err error) string {
 func load(file string) (*config.Config, error) { return loadKept(file, loadOptions()) }
 
 func loadKept(file string, o config.Options) (*config.Config, error) {
-	all, d := config.Sources(file, o)
+	all, d := config.ReadSources(file, o)
 	o.Answers = readAllKept(d, all)
 	return loadWith(file, o)
 }
@@ -308,7 +319,7 @@ func readAllKept(d config.Daemon, all []config.Source) map[string]config.Answer 
 
 // loadFresh is load for those who ask the sources themselves now.
 func loadFresh(ctx context.Context, file string, o config.Options) (*config.Config, error) {
-	all, d := config.Sources(file, o)
+	all, d := config.ReadSources(file, o)
 	kept := readAllKept(d, all)
 	return settle(file, o, kept, askAll(ctx, d, all, hadKept(kept)))
 }
@@ -325,10 +336,12 @@ func hadKept(kept map[string]config.Answer) func(string) int {
 // now; the others are asked as soon as Alf runs.
 func loadToServe(ctx context.Context, file string) (*config.Config, error) {
 	o := loadOptions()
-	all, d := config.Sources(file, o)
+	all, d := config.ReadSources(file, o)
 	kept := readAllKept(d, all)
 	known := slices.DeleteFunc(slices.Clone(all), func(s config.Source) bool { return kept[s.Name].Body == nil })
 	unknown := slices.DeleteFunc(slices.Clone(all), func(s config.Source) bool { return kept[s.Name].Body != nil })
+	ctx, cancel := within(ctx, startPatience)
+	defer cancel()
 	fresh := askAll(ctx, d, unknown, hadKept(kept))
 	c, err := settle(file, o, kept, fresh)
 	if len(known) == 0 || err == nil && !refuses(c, known) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -214,6 +215,23 @@ func TestStartWithOld(t *testing.T) {
 	}
 }
 
+// TestReloadHangs: a new source that hangs holds up a reload for a while only, and
+// takes no hosts away.
+func TestReloadHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := within(t.Context(), reloadPatience)
+		defer cancel()
+		hang := runs(func(ctx context.Context, _ alf.Execution) (alf.Exit, error) {
+			<-ctx.Done()
+			return alf.Exit{}, &alf.RunError{Cause: alf.CauseTransport, Err: context.Cause(ctx)}
+		})
+		_, err := ask(ctx, hang, config.Source{Shell: "x", Timeout: time.Hour}, 0)
+		if err == nil || err.Error() != "no answer within 20s" {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
 // TestThousands: what 3,000 hosts of a source take, from its command to a
 // configuration.
 func TestThousands(t *testing.T) {
@@ -223,7 +241,7 @@ func TestThousands(t *testing.T) {
 	}
 	hosts := "[" + strings.TrimSuffix(b.String(), ",\n") + "]"
 	file := writeConfig(t, fmt.Sprintf("[source.cmdb]\ncommand = [\"cat\", %q]\n[check.x]\ncommand = \"x\"\nhosts = [\"h*\"]\n", filepath.Join(t.TempDir(), "hosts")))
-	all, _ := config.Sources(file, loadOptions())
+	all, _ := config.ReadSources(file, loadOptions())
 	name := all[2].Argv[1]
 	if err := os.WriteFile(name, []byte(hosts), 0o600); err != nil {
 		t.Fatal(err)
