@@ -1,7 +1,6 @@
 package checker
 
 import (
-	"cmp"
 	"time"
 
 	"alf"
@@ -32,6 +31,6 @@ func (l *loop) may(it *item, now time.Time) bool {
 	}
 	l.stats.held.Add(1)
 	it.since = now
-	l.plan(it, grid(it.service.Key, cmp.Or(it.service.Interval, it.service.Retry), now))
+	l.plan(it, it.laterDue(now))
 	return false
 }

@@ -23,14 +23,16 @@ const (
 type item struct {
 	service *alf.Service
 	state   alf.State
-	result  *alf.Result // the last one
-	since   time.Time   // when Alf began to look at it
+	result  *alf.Result  // the last one
+	since   time.Time    // when Alf began to look at it
+	times   *state.Times // nil: it is due every interval, at any time
 
 	check   entry     // when it is next due by itself
 	alarm   entry     // when time will do something to it, at the latest
 	started time.Time // when it was due that is running or waiting now
 	busy    bool      // running, or waiting for its host
 	ordered time.Time // for then, by a person: what made Alf wait does not count; zero: not
+	forced  bool      // ordered whatever check_period says
 	asked   time.Time // when it was last due out of turn, of a host
 	gone    bool      // left the configuration while it was busy
 }
@@ -53,6 +55,7 @@ type loop struct {
 	*Checker
 	items   map[alf.Key]*item
 	checked *alf.Inventory // what is checked; Checker.inventory is for Reload
+	up      time.Time      // since when the loop runs
 	family
 	waiters map[string]map[*item]bool // by the ID of a downtime: who has one that begins with it
 	agenda  agenda                    // of checks
@@ -168,7 +171,7 @@ func (l *loop) restore(ctx context.Context) error {
 		heads[e.Key] = e
 	}
 	now := time.Now()
-	l.checked = l.inventory
+	l.checked, l.up = l.inventory, now
 	l.family = kin(l.checked)
 	l.recordStart(heads, now)
 	var added []*item // while Alf did not run
@@ -178,9 +181,10 @@ func (l *loop) restore(ctx context.Context) error {
 			added = append(added, it)
 		} else {
 			it.state, it.result, planned = e.State, e.Result, e.NextCheck
+			l.catchUp(it, e, now)
 			delete(heads, s.Key)
 		}
-		l.plan(it, firstDue(s, it.state, planned, now))
+		l.plan(it, it.firstDue(planned, now))
 		l.watch(it, now)
 	}
 	for _, s := range l.checked.Services() {
@@ -207,7 +211,7 @@ func (l *loop) recordStart(heads map[alf.Key]*alf.Event, now time.Time) {
 }
 
 func (l *loop) add(s *alf.Service) *item {
-	it := &item{service: s, since: time.Now()}
+	it := &item{service: s, since: time.Now(), times: l.timesOf(s)}
 	it.check, it.alarm = entry{item: it, index: -1}, entry{item: it, index: -1}
 	l.items[s.Key] = it
 	return it
@@ -219,7 +223,7 @@ func (l *loop) plan(it *item, due time.Time) {
 	if it.state.Off.Has(alf.SwitchChecks) {
 		due = time.Time{}
 	}
-	if at := it.ordered; !at.IsZero() && (due.IsZero() || at.Before(due)) {
+	if at := it.orderedFor(); !at.IsZero() && (due.IsZero() || at.Before(due)) {
 		due = at
 	}
 	l.agenda.set(&it.check, due)
@@ -272,8 +276,8 @@ func (l *loop) begin() {
 			return
 		}
 		it := e.item
-		if l.pointless(it, now) {
-			l.plan(it, firstDue(it.service, it.state, time.Time{}, now))
+		if l.pointless(it, now) || it.closed(e.due, now) {
+			l.plan(it, it.firstDue(time.Time{}, now))
 			continue
 		}
 		if !l.may(it, now) {
@@ -335,9 +339,9 @@ func (l *loop) finish(f finished) {
 		return
 	}
 	now := time.Now()
-	l.stats.missed.Add(missed(it.service, it.started, now))
+	l.stats.missed.Add(it.missed(it.started, now))
 	change := l.judge(it, f.result, now)
-	l.plan(it, nextDue(it.service, it.state, f.result.End))
+	l.plan(it, it.nextDue(f.result.End))
 	l.recordResult(it, change, now)
 	l.react(it, change, now)
 }
@@ -434,12 +438,12 @@ func (l *loop) reload(r reload) Diff {
 		case it == nil:
 			d.Added++
 			it = l.add(s)
-			l.plan(it, firstDue(s, it.state, time.Time{}, now))
+			l.plan(it, it.firstDue(time.Time{}, now))
 			l.watch(it, now)
 			l.enrol(it, standing, now)
 		case r.kept[i]:
 			d.Kept++
-			it.service = s
+			l.keep(it, s, now)
 		default:
 			d.Changed++
 			l.change(it, s, now)
@@ -468,11 +472,30 @@ func (l *loop) change(it *item, s *alf.Service, now time.Time) {
 		l.replace(it, s, now)
 		return
 	}
-	it.service = s
-	timing := func(s *alf.Service) [3]any { return [3]any{s.Interval, s.Retry, s.Scheduled()} }
-	if !it.busy && timing(old) != timing(s) {
-		l.plan(it, firstDue(s, it.state, time.Time{}, now))
+	it.service, it.times = s, l.timesOf(s)
+	timing := func(s *alf.Service) [5]any {
+		return [5]any{s.Interval, s.Retry, s.Scheduled(), s.Schedule, s.CheckPeriod}
 	}
+	if old.Schedule != s.Schedule {
+		it.since = now // nobody expected anything of the new one before
+	}
+	if !it.busy && timing(old) != timing(s) {
+		l.plan(it, it.firstDue(time.Time{}, now))
+	}
+	l.watch(it, now)
+}
+
+// keep gives it settings that are as they were. The timeperiod of that name may
+// be another one.
+func (l *loop) keep(it *item, s *alf.Service, now time.Time) {
+	it.service, it.times = s, l.timesOf(s)
+	if s.CheckPeriod == "" {
+		return
+	}
+	if !it.busy {
+		l.plan(it, it.firstDue(time.Time{}, now))
+	}
+	l.watch(it, now)
 }
 
 // replace puts a new item in the place of a busy one, whose result is dropped.
@@ -480,9 +503,9 @@ func (l *loop) replace(it *item, s *alf.Service, now time.Time) {
 	it.gone = true
 	l.alarms.set(&it.alarm, time.Time{})
 	next := l.add(s)
-	next.state, next.result, next.ordered = it.state, it.result, it.ordered
+	next.state, next.result, next.ordered, next.forced = it.state, it.result, it.ordered, it.forced
 	l.watch(next, now)
-	l.plan(next, firstDue(s, next.state, time.Time{}, now))
+	l.plan(next, next.firstDue(time.Time{}, now))
 }
 
 func (l *loop) remove(it *item, now time.Time) {

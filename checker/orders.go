@@ -39,7 +39,7 @@ func (l *loop) recheck(it *item, o order) {
 		return
 	}
 	now := time.Now()
-	it.ordered = later(now, o.command.Due)
+	it.ordered, it.forced = later(now, o.command.Due), !o.command.IfOn
 	if !it.busy {
 		l.plan(it, it.check.due)
 	}
@@ -62,7 +62,7 @@ func (l *loop) submit(it *item, o order) {
 	conclude(o.result, it.service, o.output)
 	change := l.judge(it, o.result, now)
 	if !it.busy {
-		l.plan(it, nextDue(it.service, it.state, now))
+		l.plan(it, it.nextDue(now))
 	}
 	e := l.recordResult(it, change, now)
 	e.Author = o.command.Author
@@ -85,8 +85,11 @@ func (l *loop) apply(it *item, o order) {
 	it.state = next
 	e := l.note(it, o.command, change, now)
 	l.replies = append(l.replies, waiting{e, o.reply})
+	if change.Has(alf.ChangeSwitch) && it.times.Scheduled() {
+		it.since = now
+	}
 	if change.Has(alf.ChangeSwitch) && o.command.Switch.Has(alf.SwitchChecks) && !it.busy {
-		l.plan(it, firstDue(it.service, it.state, time.Time{}, now))
+		l.plan(it, it.firstDue(time.Time{}, now))
 	}
 	l.follow(it, change, now)
 	if i := slices.IndexFunc(prev.Downtimes, func(d *alf.Downtime) bool { return d.ID == o.command.ID }); i >= 0 && change.Has(alf.ChangeCancelled) {
