@@ -35,11 +35,14 @@ type check struct {
 	thresholds []alf.Threshold
 	expect     expect
 	settings
+	times timetable
 
 	// What resolve makes of it.
 	proto  alf.Service // what all its services share
 	what   string      // what failures on hosts are failures of
 	warned bool        // of a secret in the arguments
+
+	notifiesOwn bool // notification_period is its own rather than the hosts'
 }
 
 // loop is a variable of for_each and the texts that it takes in turn.
@@ -60,6 +63,7 @@ func newCheck(_ *loader, name string, at alf.Position) thing { return &check{id:
 
 func (c *check) keys(l *loader) keys {
 	k := c.settings.keys()
+	maps.Copy(k, c.times.keys())
 	maps.Copy(k, keys{
 		"service":   set(&c.service, readLine),
 		"command":   set(&c.command, readCommand),
@@ -86,6 +90,7 @@ func (c *check) keys(l *loader) keys {
 func (c *check) loaded(l *loader, ok bool) {
 	before := len(l.errors)
 	c.complain(l, ok)
+	c.times.make(l, c.interval)
 	c.broken = !ok || len(l.errors) > before
 	slices.SortFunc(c.env, func(a, b envVar) int { return cmp.Compare(a.name, b.name) })
 	slices.SortFunc(c.forEach, func(a, b loop) int { return cmp.Compare(a.name, b.name) })

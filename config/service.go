@@ -30,6 +30,9 @@ func (s *scope) service(key alf.Key) *alf.Service {
 	c, out := s.c, s.c.proto
 	out.Key, out.Host = key, s.h.made
 	out.NotesURL = s.link(c.notesURL.v, "notes_url")
+	if period := s.h.own.notifications; period.set && !c.notifiesOwn {
+		out.NotificationPeriod = period.v // RULES N4
+	}
 	if out.Passive {
 		return &out
 	}

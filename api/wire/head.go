@@ -21,6 +21,8 @@ type Head struct {
 	LastStateChange     *time.Time `json:"last_state_change" xml:"last_state_change"`
 	LastHardStateChange *time.Time `json:"last_hard_state_change" xml:"last_hard_state_change"`
 	NextCheck           *time.Time `json:"next_check" xml:"next_check"`
+	Schedule            string     `json:"schedule" xml:"schedule"`         // cron expressions and their zone; empty: it is due every check_interval
+	CheckPeriod         string     `json:"check_period" xml:"check_period"` // timeperiod outside which it is not checked by itself; empty: always
 	Stale               *Stale     `json:"stale" xml:"stale"`
 	Handling
 	Outcome
@@ -71,6 +73,8 @@ func newHead(s *alf.Service, head *alf.Event) Head {
 		LastCheck:           moment(st.LastCheck),
 		LastStateChange:     moment(st.LastChange),
 		LastHardStateChange: moment(st.LastHardChange),
+		Schedule:            s.Schedule,
+		CheckPeriod:         s.CheckPeriod,
 		Stale:               newStale(st.Stale),
 		Handling:            newHandling(s.Key, st),
 		Outcome:             newOutcome(nil),
@@ -79,10 +83,19 @@ func newHead(s *alf.Service, head *alf.Event) Head {
 		h.NextCheck = moment(head.NextCheck)
 		h.Outcome = newOutcome(head.Result)
 	}
-	if h.Stale != nil { // the last result is the failed link's
+	if h.Stale != nil || missing(head) { // the last result is the failed link's, or from before
 		h.Outcome.Output = Text(st.Output)
 	}
 	return h
+}
+
+// missing reports whether the state of head is that of a result which did not
+// come.
+func missing(head *alf.Event) bool {
+	if head == nil || head.State.Pending() {
+		return false
+	}
+	return head.Result == nil || head.State.LastCheck.After(head.Result.End)
 }
 
 func stateCode(st alf.State) *int {

@@ -97,6 +97,8 @@ func (f *fields) head(h wire.Head) {
 	f.line("Since", local(h.LastStateChange))
 	f.line("Last check", local(h.LastCheck))
 	f.line("Next check", local(h.NextCheck))
+	f.line("Schedule", h.Schedule)
+	f.line("Check period", h.CheckPeriod)
 	if h.LastCheck != nil {
 		f.line("Ran for", strconv.FormatFloat(h.Duration, 'f', 3, 64)+" s")
 	}
