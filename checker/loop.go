@@ -40,7 +40,7 @@ type item struct {
 // place is where plugins run, with a bound of its own.
 type place struct {
 	running int
-	waiting []*item
+	line    line
 	stalled bool // what waits could not start though there is room here
 }
 
@@ -223,9 +223,11 @@ func (l *loop) plan(it *item, due time.Time) {
 	if it.state.Off.Has(alf.SwitchChecks) {
 		due = time.Time{}
 	}
-	if at := it.orderedFor(); !at.IsZero() && (due.IsZero() || at.Before(due)) {
+	at := it.orderedFor()
+	if !at.IsZero() && (due.IsZero() || at.Before(due)) {
 		due = at
 	}
+	it.check.first = !at.IsZero() && !at.After(time.Now())
 	l.agenda.set(&it.check, due)
 }
 
@@ -286,7 +288,7 @@ func (l *loop) begin() {
 		it.busy, it.started = true, e.due
 		p := l.place(it)
 		if p.running >= l.o.MaxPerHost {
-			p.waiting = append(p.waiting, it)
+			p.line.join(it, it.hurried(now))
 			l.stats.waiting.Add(1)
 			continue
 		}
@@ -324,7 +326,7 @@ func (l *loop) run(p *place, it *item) {
 	if host := l.items[alf.Key{Host: it.service.Key.Host}]; host != nil {
 		m.host = host.state
 	}
-	ordered := !it.ordered.IsZero() && !now.Before(it.ordered)
+	ordered := it.hurried(now)
 	if ordered {
 		it.ordered = time.Time{}
 	}
@@ -354,14 +356,14 @@ func (l *loop) leave(it *item) {
 	p := l.place(it)
 	p.running--
 	l.resume(p)
-	if p.running == 0 && len(p.waiting) == 0 {
+	if p.running == 0 && p.line.len() == 0 {
 		delete(l.places, spot(it.service))
 	}
 }
 
 // resume starts what waits for a place, as far as the bounds allow.
 func (l *loop) resume(p *place) {
-	for len(p.waiting) > 0 && p.running < l.o.MaxPerHost {
+	for p.line.len() > 0 && p.running < l.o.MaxPerHost {
 		if !l.free() {
 			if !p.stalled {
 				p.stalled = true
@@ -369,8 +371,7 @@ func (l *loop) resume(p *place) {
 			}
 			return
 		}
-		next := p.waiting[0]
-		p.waiting = p.waiting[1:]
+		next := p.line.next()
 		l.stats.waiting.Add(-1)
 		if !next.gone {
 			l.run(p, next)
@@ -581,7 +582,7 @@ func (l *loop) reply() {
 // makes durable what there is.
 func (l *loop) drain() {
 	for _, p := range l.places {
-		p.waiting = nil
+		p.line = line{}
 	}
 	l.timer.Reset(l.o.Drain)
 	for l.running > 0 {

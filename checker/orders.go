@@ -42,6 +42,8 @@ func (l *loop) recheck(it *item, o order) {
 	it.ordered, it.forced = later(now, o.command.Due), !o.command.IfOn
 	if !it.busy {
 		l.plan(it, it.check.due)
+	} else if it.hurried(now) {
+		l.place(it).line.hurry(it)
 	}
 	l.note(it, o.command, 0, now)
 	o.reply <- answer{}
