@@ -33,6 +33,9 @@ func (v *Inventory) Plus(hosts []*Host, services []*Service) *Inventory {
 // Period returns the timeperiod of that name; nil: there is none.
 func (v *Inventory) Period(name string) Period { return v.calendar.Periods[name] }
 
+// Timetable returns the timetable of that text; nil: there is none.
+func (v *Inventory) Timetable(text string) *Timetable { return v.calendar.Timetables[text] }
+
 // Recurring returns the recurring downtime of that name; nil: there is none.
 func (v *Inventory) Recurring(name string) *Recurring { return v.calendar.Recurring[name] }
 

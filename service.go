@@ -36,6 +36,12 @@ type Service struct {
 	Dir    string
 
 	Interval    time.Duration // check_interval; 0: once, then only when ordered (RULES R13)
+	Schedule    string        // the text of its [Timetable], instead of Interval; "": none
+	CheckPeriod string        // name of the timeperiod outside which it is not run by itself; "": always
+	// NotificationPeriod is the name of the timeperiod outside which nobody is
+	// told of it; "": always.
+	NotificationPeriod string
+
 	Retry       time.Duration // retry_interval, while the state is SOFT
 	MaxAttempts int           // max_check_attempts, at least 1
 	Volatile    bool          // is_volatile: every HARD problem is news (RULES R9)

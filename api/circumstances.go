@@ -29,12 +29,6 @@ func (q *question) circumstances(ctx context.Context, st alf.State) ([]wire.Circ
 		out = append(out, c)
 	}
 	out = append(out, q.hostProblem(st, host)...)
-	if q.now && q.configured {
-		if by, may := state.MayNotify(q.row.Service, q.known(q.at), q.at); !may {
-			what := fmt.Sprintf("dependency %q withholds it because of %q (N26)", by.Name, by.Master)
-			out = append(out, wire.NewCircumstance(wire.Unnotified, what, time.Time{}, time.Time{}))
-		}
-	}
 	if st.Off == 0 {
 		return out, nil
 	}
@@ -99,13 +93,10 @@ func switchedOff(off alf.Switch, orders []*alf.Event) []wire.Circumstance {
 	return out
 }
 
-// unplanned says that no check is planned of what was switched off.
+// unplanned says that results of what is only submitted are refused, as somebody
+// switched that off.
 func (q *question) unplanned(x *wire.Explanation, st alf.State) {
-	s := q.row.Service
-	switch {
-	case s.Scheduled() && st.Off.Has(alf.SwitchChecks):
-		x.NextCheck, x.NextWhy = nil, "its checks are switched off, so that it is run when somebody orders it"
-	case s.Passive && st.Off.Has(alf.SwitchPassive):
+	if q.row.Service.Passive && st.Off.Has(alf.SwitchPassive) {
 		x.NextWhy = "nothing is run, and results that are submitted are refused: that was switched off"
 	}
 }

@@ -220,27 +220,106 @@ func (q *question) plan(x *wire.Explanation, st alf.State) {
 	if head != nil && !head.NextCheck.IsZero() && s.Scheduled() {
 		x.NextCheck = utc(head.NextCheck)
 	}
+	if head == nil && s.Scheduled() {
+		if at := q.slot(x.At); !at.IsZero() {
+			x.NextCheck = utc(at)
+		}
+	}
 	held := q.row.Held()
 	if held != nil {
 		x.NextCheck = nil
 	}
+	q.notifications(x, st)
 	switch {
 	case held != nil:
 		x.NextWhy = string(held.Why)
 	case s.Builtin == alf.CheckNone:
 		x.NextWhy = "nothing checks this host (H1)"
+	case s.Passive && s.Schedule != "":
+		x.NextWhy = "nothing is run, its results are submitted, each by its schedule " + s.Schedule + q.nextSlot(x.At)
 	case s.Passive:
 		x.NextWhy = "nothing is run, its results are submitted"
-	case head == nil:
-		x.NextWhy = "its first result is still to come"
-	case !st.Stale.IsZero():
-		x.NextWhy = "every " + span(s.Retry) + " (retry_interval) while nothing new is known"
-	case st.Type == alf.Soft && !st.Pending():
-		x.NextWhy = "every " + span(s.Retry) + " (retry_interval) while it is SOFT (R2)"
-	case s.Interval == 0:
-		x.NextWhy = "check_interval is 0, so that it is run when somebody orders it (R13)"
 	default:
-		x.NextWhy = "every " + span(s.Interval) + " (check_interval)"
+		x.NextWhy = q.due(head, st) + q.closed(x.At)
+	}
+}
+
+// due says by what the next check of what is run is planned.
+func (q *question) due(head *alf.Event, st alf.State) string {
+	s, table := q.row.Service, ""
+	if s.Schedule != "" {
+		table = ", or by its schedule " + s.Schedule + " if that is earlier"
+	}
+	switch {
+	case head == nil && s.Schedule != "":
+		return "by its schedule " + s.Schedule
+	case head == nil:
+		return "its first result is still to come"
+	case !st.Stale.IsZero():
+		return "every " + span(s.Retry) + " (retry_interval) while nothing new is known" + table
+	case st.Type == alf.Soft && !st.Pending():
+		return "every " + span(s.Retry) + " (retry_interval) while it is SOFT (R2)" + table
+	case s.Schedule != "":
+		return "by its schedule " + s.Schedule
+	case s.Interval == 0:
+		return "check_interval is 0, so that it is run when somebody orders it (R13)"
+	}
+	return "every " + span(s.Interval) + " (check_interval)"
+}
+
+// nextSlot says when the next result is due of what is not run.
+func (q *question) nextSlot(now time.Time) string {
+	at := q.slot(now)
+	if at.IsZero() {
+		return fmt.Sprintf(", which never comes within check_period %q", q.row.Service.CheckPeriod)
+	}
+	return ", next at " + at.UTC().Format(time.RFC3339)
+}
+
+// slot returns when it is due next by its schedule; zero: never.
+func (q *question) slot(now time.Time) time.Time {
+	s, v := q.row.Service, q.Inventory()
+	if table := v.Timetable(s.Schedule); table != nil {
+		return alf.NextWithin(table, v.Period(s.CheckPeriod), now)
+	}
+	return time.Time{}
+}
+
+// closed says in which period it is checked, and whether that holds.
+func (q *question) closed(now time.Time) string {
+	name := q.row.Service.CheckPeriod
+	p := q.Inventory().Period(name)
+	switch {
+	case name == "" || p == nil:
+		return ""
+	case p.Contains(now):
+		return fmt.Sprintf(", within check_period %q", name)
+	case p.Next(now).IsZero():
+		return fmt.Sprintf(", within check_period %q, which never begins again", name)
+	}
+	return fmt.Sprintf(", within check_period %q, which begins at %s", name, p.Next(now).UTC().Format(time.RFC3339))
+}
+
+// notifications says whether people may be told now, and if not, from when on.
+func (q *question) notifications(x *wire.Explanation, st alf.State) {
+	s, all := q.row.Service, q.known(x.At)
+	n := &wire.Notifications{}
+	x.Notifications = n
+	from := state.NotifyFrom(s, all, x.At)
+	by, may := state.MayNotify(s, all, x.At)
+	n.Allowed = may && from.Equal(x.At) && !st.Off.Has(alf.SwitchNotifications)
+	switch {
+	case st.Off.Has(alf.SwitchNotifications):
+		n.Why = "that was switched off"
+	case !from.Equal(x.At):
+		n.Why = fmt.Sprintf("it is outside notification_period %q (N4)", s.NotificationPeriod)
+		if !from.IsZero() {
+			n.From = utc(from)
+		}
+	case !may:
+		n.Why = fmt.Sprintf("dependency %q withholds it because of %q (N26)", by.Name, by.Master)
+	case s.NotificationPeriod != "":
+		n.Why = fmt.Sprintf("notification_period %q holds", s.NotificationPeriod)
 	}
 }
 

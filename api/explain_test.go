@@ -133,6 +133,65 @@ func TestExplainNow(t *testing.T) {
 	why(func(s *alf.Service) { s.Interval = 90 * time.Minute }, "o", "every 1h30m (check_interval)")
 }
 
+// What has a schedule, or is checked or told of in a timeperiod, says so.
+func TestExplainTimes(t *testing.T) {
+	f := func(change func(*alf.Service), letters string, want ...string) {
+		t.Helper()
+		s := retried()
+		change(s)
+		h := judged(t, s, letters)
+		v := h.options.Inventory().With(alf.Calendar{
+			Periods:    map[string]alf.Period{"now": always(true), "never": always(false), "later": from(time.Date(2198, 1, 2, 3, 4, 5, 0, time.UTC))},
+			Timetables: map[string]*alf.Timetable{"@daily (UTC)": {Schedule: on(time.Date(2197, 6, 1, 0, 0, 0, 0, time.UTC)), Crons: []string{"@daily"}, Zone: "UTC"}},
+		})
+		h.options.Inventory = func() *alf.Inventory { return v }
+		text := explained(same2(t, h, "/api/v1/explain/web1/load"))
+		for _, w := range want {
+			if !strings.Contains(text, w) {
+				t.Errorf("%s\nwant %q in it", text, w)
+			}
+		}
+	}
+	daily := func(s *alf.Service) { s.Schedule, s.Interval = "@daily (UTC)", 0 }
+	f(daily, "o", "is running or waiting: by its schedule @daily (UTC).")
+	f(daily, "", "The next check is due at 2197-06-01 00:00:00 UTC: by its schedule @daily (UTC).")
+	f(daily, "oc", ": every 20s (retry_interval) while it is SOFT (R2), or by its schedule @daily (UTC) if that is earlier.")
+	f(func(s *alf.Service) { daily(s); s.Passive = true }, "o", "its results are submitted, each by its schedule @daily (UTC), next at 2197-06-01T00:00:00Z.")
+	f(func(s *alf.Service) { daily(s); s.Passive, s.CheckPeriod = true, "never" }, "o", `@daily (UTC), which never comes within check_period "never".`)
+	f(func(s *alf.Service) { s.CheckPeriod = "now" }, "o", `: every 5m (check_interval), within check_period "now".`)
+	f(func(s *alf.Service) { s.CheckPeriod = "later" }, "o", `, within check_period "later", which begins at 2198-01-02T03:04:05Z.`)
+	f(func(s *alf.Service) { s.NotificationPeriod = "now" }, "o", `People may be told of it now: notification_period "now" holds.`)
+	f(func(s *alf.Service) { s.NotificationPeriod = "later" }, "o", `Nobody is told of it before 2198-01-02 03:04:05 UTC: it is outside notification_period "later" (N4).`)
+	f(func(s *alf.Service) { s.NotificationPeriod = "never" }, "o", `Nobody is told of it: it is outside notification_period "never" (N4).`)
+	f(func(s *alf.Service) {
+		s.Dependencies = []alf.Dependency{{Name: "up", Master: alf.Key{Host: "web1"}, Notify: alf.Criteria{Status: [4]bool{alf.Up: true}}}}
+	}, "o", `Nobody is told of it: dependency "up" withholds it because of "web1" (N26).`)
+}
+
+// always is a timeperiod that holds, or does not.
+type always bool
+
+func (p always) Contains(time.Time) bool { return bool(p) }
+
+func (p always) Next(t time.Time) time.Time {
+	if p {
+		return t
+	}
+	return time.Time{}
+}
+
+// from is a timeperiod that begins then.
+type from time.Time
+
+func (p from) Contains(t time.Time) bool { return !t.Before(time.Time(p)) }
+func (p from) Next(time.Time) time.Time  { return time.Time(p) }
+
+// on is a schedule that comes once.
+type on time.Time
+
+func (o on) Next(time.Time) time.Time { return time.Time(o) }
+func (o on) Prev(time.Time) time.Time { return time.Time{} }
+
 // same2 is same for an answer that holds the time of the request.
 func same2(t *testing.T, h *house, path string) wire.Explanation {
 	t.Helper()
@@ -218,13 +277,13 @@ It is in downtime since 2026-03-01 12:05:00 UTC until 2026-03-01 12:30:00 UTC, b
 Its host is in downtime, which covers it, since 2026-03-01 12:00:00 UTC until 2026-03-01 13:30:00 UTC, by bob: move.
 It is flapping (34.2 % state change) since 2026-03-01 12:04:00 UTC.
 The problem is its host, which is DOWN since 2026-03-01 12:01:00 UTC.
-Nobody is told of its problems: dependency "link" withholds it because of "web1" (N26).
 Its checks are switched off since 2026-03-01 12:02:00 UTC, by alice.
 Its notifications are switched off since 2026-03-01 12:03:00 UTC, by eve.
 Its flap detection is switched off since 2026-03-01 12:03:00 UTC, by eve.
 The last check that judged it ended at 2026-03-01 12:01:00 UTC.
-No check is planned: its checks are switched off, so that it is run when somebody orders it.`
-	if !strings.HasSuffix(explained(x), want) || x.NextCheck != nil || len(x.Circumstances) != 9 {
+No check is planned: its checks were switched off.
+Nobody is told of it: that was switched off.`
+	if !strings.HasSuffix(explained(x), want) || x.NextCheck != nil || len(x.Circumstances) != 8 {
 		t.Errorf("%s\nwant\n%s", explained(x), want)
 	}
 	x = same[wire.Explanation](t, h, "/api/v1/explain/web1/load?at="+minutes(4).Format(time.RFC3339))

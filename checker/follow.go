@@ -11,7 +11,10 @@ import (
 
 // around is what package state needs to know besides it.
 func (l *loop) around(it *item, now time.Time) state.Around {
-	a := state.Around{Now: now, Started: it.since, Running: it.busy}
+	a := state.Around{Now: now, Started: it.since, Times: it.times, Running: it.busy}
+	if it.times.Scheduled() {
+		a.Result = it.result
+	}
 	if !it.service.Key.IsHost() {
 		if host := l.items[alf.Key{Host: it.service.Key.Host}]; host != nil {
 			a.Host = &host.state
@@ -118,7 +121,7 @@ func (it *item) fine() bool {
 // for it for a while.
 func (l *loop) ask(host *item, news bool, now time.Time) {
 	last := later(host.asked, host.state.LastCheck)
-	if host.busy || !host.service.Scheduled() || host.state.Off.Has(alf.SwitchChecks) || !news && now.Sub(last) < hostHorizon {
+	if host.busy || !host.service.Scheduled() || host.state.Off.Has(alf.SwitchChecks) || !host.times.Open(now) || !news && now.Sub(last) < hostHorizon {
 		return
 	}
 	host.asked = now

@@ -38,9 +38,11 @@ func (l *loop) recheck(it *item, o order) {
 		return
 	}
 	now := time.Now()
-	it.ordered = later(now, o.command.Due)
+	it.ordered, it.forced = later(now, o.command.Due), !o.command.IfOn
 	if !it.busy {
 		l.plan(it, it.check.due)
+	} else if it.hurried(now) {
+		l.place(it).line.hurry(it)
 	}
 	l.note(it, o.command, 0, now)
 	o.reply <- answer{}
@@ -61,7 +63,7 @@ func (l *loop) submit(it *item, o order) {
 	conclude(o.result, it.service, o.output)
 	change := l.judge(it, o.result, now)
 	if !it.busy {
-		l.plan(it, nextDue(it.service, it.state, now))
+		l.plan(it, it.nextDue(now))
 	}
 	e := l.recordResult(it, change, now)
 	e.Author = o.command.Author
@@ -84,8 +86,11 @@ func (l *loop) apply(it *item, o order) {
 		return
 	}
 	it.state = next
+	if change.Has(alf.ChangeSwitch) && it.times.Scheduled() {
+		it.since = now
+	}
 	if change.Has(alf.ChangeSwitch) && o.command.Switch.Has(alf.SwitchChecks) && !it.busy {
-		l.plan(it, firstDue(it.service, it.state, time.Time{}, now)) // which the note tells
+		l.plan(it, it.firstDue(time.Time{}, now)) // which the note tells
 	}
 	e := l.note(it, o.command, change, now)
 	l.replies = append(l.replies, waiting{e, o.reply})

@@ -42,6 +42,9 @@ func (j job) run(ctx context.Context, runner alf.Runner) (*alf.Result, error) {
 	stdout, stderr := &clip{limit: cmp.Or(s.MaxOutput, defaultOutput), tailed: s.Expect != nil}, &clip{limit: maxStderr}
 	e, command := execution(s, j.moment)
 	e.Stdout, e.Stderr, e.Ordered = stdout, stderr, j.ordered
+	if j.ordered {
+		e.Priority = alf.AdHoc
+	}
 	before := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, s.Timeout+giveUp)
 	defer cancel()

@@ -535,6 +535,50 @@ duration = "4h"
 `, `alf.toml:6: downtime "seconds" lasts 1h0m0s, but the next one may start 1s after it: one has to be over before that
 alf.toml:11: downtime "open" lasts 9h0m0s, but the next one may start 8h0m0s after it: one has to be over before that
 alf.toml:17: downtime "seldom" lasts 4h0m0s, but the next one may start 2h0m0s after it: one has to be over before that`},
+	{"schedules", `
+[defaults]
+check_period = "ofice"
+schedule     = "@daily"
+
+[timeperiod.office]
+monday = "09:00-17:00"
+
+[hostgroup.web]
+members        = ["web"]
+schedule       = "0 3 30 2 *"
+check_interval = "1m"
+
+[host.web]
+timezone            = "Europe/Berlin"
+notification_period = "24x8"
+
+[check.job]
+hosts          = ["web"]
+check_interval = "5m"
+schedule       = "@daily"
+timezone       = "Mars"
+
+[check.all]
+hosts    = ["web"]
+schedule = ["0 3 * * *", "0 0 3 * * * *", "0 0 31 4,6 *", "TZ=Mars 0 3 * * *"]
+
+[check.none]
+hosts        = ["web"]
+schedule     = []
+check_period = 5
+`, `alf.toml:3: there is no timeperiod "ofice"; did you mean "office"?
+alf.toml:4: unknown key "schedule" in [defaults]
+alf.toml:11: both schedule and check_interval (line 12): a check is due by one of them
+alf.toml:11: schedule: cron "0 3 30 2 *": day of month "30" never comes in month "2"
+alf.toml:15: timezone has no meaning here: there is no schedule
+alf.toml:16: there is no timeperiod "24x8"; did you mean "24x7"?
+alf.toml:21: both schedule and check_interval (line 20): a check is due by one of them
+alf.toml:22: timezone: there is no time zone "Mars"
+alf.toml:26: schedule: cron "0 0 3 * * * *": 7 fields, want 5, or 6 with seconds
+alf.toml:26: schedule: cron "0 0 31 4,6 *": day of month "31" never comes in month "4,6"
+alf.toml:26: schedule: cron "TZ=Mars 0 3 * * *": time zone "Mars": unknown time zone Mars
+alf.toml:30: schedule: is empty
+alf.toml:31: check_period: want a string, got an integer`},
 	{"command file", `
 [nagios]
 command_file       = ["nagios.cmd"]

@@ -36,6 +36,7 @@ type check struct {
 	thresholds []alf.Threshold
 	expect     expect
 	settings
+	times timetable
 
 	table   *table // that it was read from
 	lacking bool   // a template of it is not there
@@ -46,6 +47,8 @@ type check struct {
 	proto      alf.Service // what all its services share
 	what       string      // what failures on hosts are failures of
 	warned     bool        // of a secret in the arguments
+
+	notifiesOwn bool // notification_period is its own rather than the hosts'
 }
 
 // loop is a variable of for_each and the texts that it takes in turn.
@@ -66,6 +69,7 @@ func newCheck(_ *loader, name string, at alf.Position) thing { return &check{id:
 
 func (c *check) keys(l *loader) keys {
 	k := c.settings.keys()
+	maps.Copy(k, c.times.keys())
 	maps.Copy(k, keys{
 		"service":   set(&c.service, readLine),
 		"command":   set(&c.command, readCommand),
@@ -106,6 +110,7 @@ func (c *check) finish(l *loader, ok bool) {
 	if !c.lacking {
 		c.complain(l, ok)
 	}
+	c.times.make(l, c.interval)
 	c.broken = !ok || c.lacking || len(l.errors) > before
 	slices.SortFunc(c.env, func(a, b envVar) int { return cmp.Compare(a.name, b.name) })
 	slices.SortFunc(c.forEach, func(a, b loop) int { return cmp.Compare(a.name, b.name) })

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"alf"
-	"alf/calendar"
 )
 
 // downtime is what [downtime.NAME] says.
@@ -45,21 +44,13 @@ func (d *downtime) keys(*loader) keys {
 	}
 }
 
-func readSchedule(v value) ([]reference, error) {
-	all, err := oneOrMore(readReference)(v)
-	if err == nil && len(all) == 0 {
-		err = errEmpty
-	}
-	return all, err
-}
-
 func (d *downtime) loaded(l *loader, ok bool) {
 	before := len(l.errors)
 	if ok {
 		d.complain(l)
 	}
 	d.made = &alf.Recurring{
-		Name: d.name, Schedule: d.crons(l), Duration: d.duration.v, Flexible: d.flexible.v, Text: d.comment.v,
+		Name: d.name, Schedule: l.crons(d.schedule.v, d.zone), Duration: d.duration.v, Flexible: d.flexible.v, Text: d.comment.v,
 	}
 	if ok && len(l.errors) == before {
 		d.apart(l)
@@ -78,20 +69,6 @@ func (d *downtime) complain(l *loader) {
 	if d.services.set && d.allServices.v {
 		l.add(d.allServices.at, "downtime %q has both services and all_services", d.name)
 	}
-}
-
-// crons returns when the downtime starts.
-func (d *downtime) crons(l *loader) calendar.Schedule {
-	var all calendar.Schedule
-	for _, text := range d.schedule.v {
-		c, err := calendar.Parse(text.name, d.zone.or(some(time.Local)).v, time.LoadLocation)
-		if err != nil {
-			l.add(text.at, "schedule: %v", err)
-			continue
-		}
-		all = append(all, c)
-	}
-	return all
 }
 
 // apart adds the mistake that one is still there when the next one starts, which

@@ -62,7 +62,10 @@ func (h *host) keys(l *loader) keys {
 // variables.
 func (h *host) from(t *table) { h.unsure = t.lacks }
 
-func (h *host) loaded(l *loader, _ bool) { l.hosts = append(l.hosts, h) }
+func (h *host) loaded(l *loader, _ bool) {
+	h.own.times.make(l, h.own.interval)
+	l.hosts = append(l.hosts, h)
+}
 
 // readHostName reads the name of a host that need not be there.
 func readHostName(v value) (string, error) {
@@ -87,6 +90,7 @@ func readLine(v value) (template, error) {
 // ownCheck is the check of a host itself.
 type ownCheck struct {
 	schedule
+	times    timetable
 	command  opt[hostCommand]
 	flaps    opt[statuses] // flap_detection_options
 	stalking opt[statuses]
@@ -107,6 +111,7 @@ func (c *ownCheck) keys() keys {
 		"passive_host_checks_are_soft": set(&c.soft, boolean),
 	}
 	maps.Copy(k, c.schedule.keys())
+	maps.Copy(k, c.times.keys())
 	return k
 }
 
@@ -121,6 +126,7 @@ func readHostCommand(v value) (hostCommand, error) {
 func (c ownCheck) over(base ownCheck) ownCheck {
 	return ownCheck{
 		schedule: c.schedule.over(base.schedule),
+		times:    c.times.over(base.times, c.interval),
 		command:  c.command.or(base.command),
 		flaps:    c.flaps.or(base.flaps),
 		stalking: c.stalking.or(base.stalking),
@@ -160,4 +166,7 @@ func (g *hostgroup) keys(l *loader) keys {
 	return k
 }
 
-func (g *hostgroup) loaded(l *loader, _ bool) { l.groups = append(l.groups, g) }
+func (g *hostgroup) loaded(l *loader, _ bool) {
+	g.own.times.make(l, g.own.interval)
+	l.groups = append(l.groups, g)
+}

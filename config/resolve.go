@@ -59,6 +59,7 @@ func (l *loader) resolve(file string) *Config {
 	r.watchLinks()
 	r.makePeriods()
 	r.indexServices()
+	r.joinTimes()
 	r.checkRenamed()
 	r.checkDemands()
 	r.joinDependencies()
@@ -303,6 +304,9 @@ func (v vars) over(base vars) vars {
 func (r *resolver) ownSettings(h *host) settings {
 	set := r.defaults.settings
 	set.schedule = h.own.schedule.over(set.schedule)
+	if h.own.times.made != nil {
+		set = set.scheduled(h.own.schedule)
+	}
 	return set
 }
 
@@ -319,6 +323,7 @@ func (r *resolver) ownService(h *host) *alf.Service {
 		Where:    cmp.Or(c.at, h.at),
 	}
 	set.judging.complain(r.loader)
+	r.table(out, h.own.times)
 	set.apply(out)
 	out.Flapping.Ignore, out.Stalking, out.SoftPassive = ignored(h.own.flaps), h.own.stalking.v, h.own.soft.v
 	if c.v.builtin == alf.CheckSSH {
@@ -372,7 +377,12 @@ func (r *resolver) indexServices() {
 // prepare sets what is the same for all services of c.
 func (r *resolver) prepare(c *check) {
 	c.what = fmt.Sprintf("check %q on", c.id)
+	own := c.schedule
 	c.settings = c.settings.over(r.defaults.settings)
+	if c.times.made != nil {
+		c.settings = c.settings.scheduled(own)
+	}
+	c.notifiesOwn = own.notifications.set
 	c.proto = alf.Service{
 		Check:   c.id,
 		Passive: c.passive(),
@@ -386,6 +396,7 @@ func (r *resolver) prepare(c *check) {
 		Expect:     c.expect.made(),
 	}
 	c.settings.judging.complain(r.loader)
+	r.table(&c.proto, c.times)
 	c.settings.apply(&c.proto)
 	c.proto.Flapping.Ignore, c.proto.Stalking = ignored(c.flaps), c.stalking.v
 	if !c.run.set || c.run.v == runRemote || c.run.v == runLocal {
@@ -478,6 +489,7 @@ func (r *resolver) linkService(h *host) *alf.Service {
 		Metric:   alf.CheckSSH,
 		Where:    h.at,
 	}
+	r.table(out, h.own.times)
 	r.ownSettings(h).apply(out)
 	return out
 }

@@ -43,6 +43,9 @@ func (s *scope) service(key alf.Key) *alf.Service {
 	out.Key, out.Host = key, s.h.made
 	out.NotesURL = s.link(c.notesURL.v, "notes_url")
 	out.RenamedFrom = s.renamedFrom()
+	if period := s.h.own.notifications; period.set && !c.notifiesOwn {
+		out.NotificationPeriod = period.v // RULES N4
+	}
 	if out.Passive {
 		return &out
 	}

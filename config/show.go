@@ -25,7 +25,7 @@ import (
 // not have.
 func (c *Config) Show(w io.Writer, host alf.HostName, service alf.ServiceName) error {
 	out := bufio.NewWriter(w)
-	p := printer{out}
+	p := printer{out, c.Inventory}
 	switch {
 	case host == "":
 		p.all(c)
@@ -42,7 +42,10 @@ func (c *Config) Show(w io.Writer, host alf.HostName, service alf.ServiceName) e
 }
 
 // printer prints settings as TOML. Its writer keeps the first error.
-type printer struct{ w *bufio.Writer }
+type printer struct {
+	w         *bufio.Writer
+	inventory *alf.Inventory
+}
 
 func (p printer) all(c *Config) {
 	p.daemon(c.Daemon)
@@ -217,9 +220,7 @@ func (p printer) service(s *alf.Service) {
 	} else {
 		p.active(s)
 	}
-	p.set("check_interval", s.Interval)
-	p.set("retry_interval", s.Retry)
-	p.set("max_check_attempts", s.MaxAttempts)
+	p.times(s)
 	p.set("max_output", s.MaxOutput)
 	p.set("metric", s.Metric)
 	p.optional("notes_url", s.NotesURL)
@@ -284,10 +285,22 @@ func (p printer) templates(key string, ts []alf.Template) {
 }
 
 func (p printer) schedule(s *alf.Service) {
-	p.set("check_interval", s.Interval)
+	p.times(s)
+	p.set("check_timeout", s.Timeout)
+}
+
+// times prints when a service is checked, and when people may be told of it.
+func (p printer) times(s *alf.Service) {
+	if t := p.inventory.Timetable(s.Schedule); t != nil {
+		p.list("schedule", t.Crons)
+		p.optional("timezone", t.Zone)
+	} else {
+		p.set("check_interval", s.Interval)
+	}
 	p.set("retry_interval", s.Retry)
 	p.set("max_check_attempts", s.MaxAttempts)
-	p.set("check_timeout", s.Timeout)
+	p.optional("check_period", s.CheckPeriod)
+	p.optional("notification_period", s.NotificationPeriod)
 }
 
 // from says where what follows is defined, and where changed.

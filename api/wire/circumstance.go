@@ -16,12 +16,11 @@ const (
 	Flaps          = "flapping"
 	BehindHost     = "host problem" // another host is the problem
 	Off            = "off"          // somebody switched something off
-	Unnotified     = "notification dependency"
 )
 
 // Circumstance is what people, time or others did to a state, besides results.
 type Circumstance struct {
-	Kind   string     `json:"kind" xml:"kind"`     // acknowledged, downtime, host downtime, flapping, host problem, off, notification dependency
+	Kind   string     `json:"kind" xml:"kind"`     // acknowledged, downtime, host downtime, flapping, host problem, off
 	What   Text       `json:"what" xml:"what"`     // more of it: what is off, whose problem it is
 	Since  *time.Time `json:"since" xml:"since"`   // null: the log does not tell
 	Until  *time.Time `json:"until" xml:"until"`   // null: nobody knows
@@ -84,8 +83,6 @@ func (s *story) circumstance(c *Circumstance, now bool) {
 			are = is
 		}
 		text = fmt.Sprintf("Its %s %s switched off", c.What, are)
-	case Unnotified:
-		text = "Nobody is told of its problems: " + string(c.What)
 	default:
 		text = string(c.What)
 	}

@@ -18,7 +18,7 @@ func (h *house) measure() {
 	m.Gauge("alf_checks_scheduled", "Services and hosts that are checked by themselves.", func() float64 { return float64(h.checker.Stats().Scheduled) })
 	m.Counter("alf_checks_started_total", "Checks that were started.", func() float64 { return float64(h.checker.Stats().Started) })
 	m.Counter("alf_checks_held_total", "Checks that were not run because of a dependency.", func() float64 { return float64(h.checker.Stats().Held) })
-	m.Counter("alf_checks_missed_total", "Slots that passed while the check still ran or waited.", func() float64 { return float64(h.checker.Stats().Missed) })
+	m.Counter("alf_checks_missed_total", "Slots that passed while the check still ran or waited, of schedules also while Alf did not run.", func() float64 { return float64(h.checker.Stats().Missed) })
 	m.Gauge("alf_journal_queue", "Results that wait for the record.", func() float64 { return float64(h.checker.Stats().Queued) })
 	m.Counter("alf_journal_failures_total", "Times that the record refused results.", func() float64 { return float64(h.checker.Stats().Refused) })
 	m.Gauge("alf_journal_last_id", "ID of the newest event.", func() float64 { return float64(h.view.Last()) })

@@ -100,6 +100,8 @@ func (f *fields) head(h wire.Head) {
 	if h.Held != nil {
 		f.line("Held", string(h.Held.Why))
 	}
+	f.line("Schedule", h.Schedule)
+	f.line("Check period", h.CheckPeriod)
 	if h.LastCheck != nil {
 		f.line("Ran for", strconv.FormatFloat(h.Duration, 'f', 3, 64)+" s")
 	}
