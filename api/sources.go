@@ -14,7 +14,7 @@ type Sources interface {
 	Sources() wire.Sources
 	// Refresh asks those of these names now, or all, and returns how they are
 	// then. It goes on when ctx ends. An error that is no *wire.Error is ctx's.
-	Refresh(ctx context.Context, names []string, author string) (wire.Sources, error)
+	Refresh(ctx context.Context, names []string, order ReloadOrder) (wire.Sources, error)
 }
 
 // sourcePatience is how long an order waits for slow sources.
@@ -44,10 +44,10 @@ func (a *API) refreshSources(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	name, _ := peer(r.Context())
-	a.o.Log.Info("sources ordered", "sources", body.Sources, "author", name)
+	a.o.Log.Info("sources ordered", "sources", body.Sources, "force", body.Force, "author", name)
 	ctx, cancel := context.WithTimeout(r.Context(), sourcePatience)
 	defer cancel()
-	out, err := a.o.Sources.Refresh(ctx, body.Sources, name)
+	out, err := a.o.Sources.Refresh(ctx, body.Sources, ReloadOrder{Author: name, Force: body.Force})
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return f.write(w, http.StatusAccepted, f.media, a.o.Sources.Sources())
 	}

@@ -185,10 +185,10 @@ func (c *Client) Sources(ctx context.Context) (*wire.Sources, error) {
 }
 
 // RefreshSources has sources asked now, those of these names or all, and returns how
-// they are then.
-func (c *Client) RefreshSources(ctx context.Context, names []string) (*wire.Sources, error) {
+// they are then. force: the answers are taken however many hosts disappear with them.
+func (c *Client) RefreshSources(ctx context.Context, names []string, force bool) (*wire.Sources, error) {
 	out := new(wire.Sources)
-	if err := c.call(ctx, http.MethodPost, "/api/v1/sources/refresh", wire.Refresh{Sources: names}, out); err != nil {
+	if err := c.call(ctx, http.MethodPost, "/api/v1/sources/refresh", wire.Refresh{Sources: names, Force: force}, out); err != nil {
 		return nil, err
 	}
 	return out, nil

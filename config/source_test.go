@@ -77,6 +77,36 @@ func TestSourceHosts(t *testing.T) {
 
 // TestSourceRefused: a host with mistakes costs nothing but itself, and if it was
 // known before, nothing at all.
+// TestSourceTemplates: hosts of a source use templates, and override checks.
+func TestSourceTemplates(t *testing.T) {
+	const templates = `
+[template.lab]
+hostgroups = ["web"]
+vars       = { disk = "1%" }
+
+[check.disk]
+command = ["check_disk", "$disk$"]
+hosts   = ["@web"]
+`
+	c, _, err := loadWith(t, cmdb+templates, `[
+  {"name": "web1", "use": "lab", "check": {"disk": {"check_interval": "9m"}}},
+  {"name": "web2", "use": ["lap"]}
+]`, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := hostNames(c); got != "router web1" {
+		t.Errorf("hosts: %s", got)
+	}
+	s := service(t, c, "web1!disk")
+	if line(s) != "check_disk 1%" || s.Interval != 9*time.Minute {
+		t.Errorf("web1 runs %q every %v", line(s), s.Interval)
+	}
+	if r := c.Sources[0].Refused; len(r) != 1 || r[0].Host != "web2" || r[0].Why != `use: there is no [template.lap]; did you mean "lab"?` {
+		t.Errorf("refused: %+v", r)
+	}
+}
+
 func TestSourceRefused(t *testing.T) {
 	f := func(name, body, last, hosts, warnings string) {
 		t.Helper()

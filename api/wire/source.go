@@ -36,4 +36,5 @@ type Sources struct {
 // Refresh orders sources to be asked now.
 type Refresh struct {
 	Sources []string `json:"sources"` // none: all
+	Force   bool     `json:"force"`   // take the answers however many hosts disappear with them
 }

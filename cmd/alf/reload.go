@@ -98,8 +98,8 @@ type refusal struct{ error }
 
 // takeAnswers is reload because sources have said something new. If that is
 // refused, it is their failure, and not one of the files.
-func (h *house) takeAnswers(ctx context.Context, author string, fresh map[string]config.Answer) error {
-	err := h.carryOut(ctx, api.ReloadOrder{Author: author}, fresh)
+func (h *house) takeAnswers(ctx context.Context, order api.ReloadOrder, fresh map[string]config.Answer) error {
+	err := h.carryOut(ctx, order, fresh)
 	if err == nil {
 		h.tell(ctx, "configuration")
 	}

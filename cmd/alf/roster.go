@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"alf"
+	"alf/api"
 	"alf/api/wire"
 	"alf/config"
 	"alf/sinks"
@@ -26,7 +27,7 @@ type roster struct {
 	run alf.Runner
 	log *slog.Logger
 	// take loads the configuration with fresh answers.
-	take func(ctx context.Context, author string, fresh map[string]config.Answer) error
+	take func(ctx context.Context, order api.ReloadOrder, fresh map[string]config.Answer) error
 	tell func()        // is called when a source has answered, or has not
 	wake chan struct{} // of size 1: there may be something to do
 
@@ -41,14 +42,14 @@ type sourceState struct {
 	stored   []byte    // what is in the data directory
 	failed   time.Time // when it failed last
 	failures int
-	next     time.Time     // zero: never by itself
-	author   string        // who has ordered it; "": nobody
-	asked    chan struct{} // closed when it was asked; nil: nobody waits
-	again    chan struct{} // the same for those who came while it was being asked
+	next     time.Time       // zero: never by itself
+	order    api.ReloadOrder // who has ordered it, and how; no Author: nobody
+	asked    chan struct{}   // closed when it was asked; nil: nobody waits
+	again    chan struct{}   // the same for those who came while it was being asked
 	asking   bool
 }
 
-func newRoster(run alf.Runner, log *slog.Logger, take func(context.Context, string, map[string]config.Answer) error, tell func()) *roster {
+func newRoster(run alf.Runner, log *slog.Logger, take func(context.Context, api.ReloadOrder, map[string]config.Answer) error, tell func()) *roster {
 	return &roster{run: run, log: log, take: take, tell: tell, wake: make(chan struct{}, 1), all: make(map[string]*sourceState)}
 }
 
@@ -166,12 +167,17 @@ func (r *roster) due(now time.Time) (due []*sourceState, wait time.Duration) {
 // refresh asks a source, and takes its answer.
 func (r *roster) refresh(ctx context.Context, st *sourceState) {
 	r.mu.Lock()
-	one, author := st.Source, cmp.Or(st.author, "source "+st.Name)
+	one, order := st.Source, st.order
+	order.Author = cmp.Or(order.Author, "source "+st.Name)
 	r.mu.Unlock()
-	body, err := ask(ctx, r.run, one, one.Hosts)
+	had := one.Hosts
+	if order.Force {
+		had = 0
+	}
+	body, err := ask(ctx, r.run, one, had)
 	retry := err != nil
 	if err == nil && !r.same(st, body) {
-		err = r.take(ctx, author, map[string]config.Answer{one.Name: {Body: body, Time: time.Now()}})
+		err = r.take(ctx, order, map[string]config.Answer{one.Name: {Body: body, Time: time.Now()}})
 		if err == nil {
 			err = r.refused(st)
 		} else {
@@ -183,7 +189,7 @@ func (r *roster) refresh(ctx context.Context, st *sourceState) {
 	defer r.mu.Unlock()
 	st.asking = false
 	if st.again == nil {
-		st.author = ""
+		st.order = api.ReloadOrder{}
 	}
 	if ctx.Err() == nil {
 		r.note(st, err)
@@ -333,8 +339,8 @@ func (st *sourceState) wire() wire.Source {
 func (st *sourceState) up() bool { return st.Answer.Body != nil && st.Answer.Err == "" }
 
 // Refresh implements api.Sources.
-func (r *roster) Refresh(ctx context.Context, names []string, author string) (wire.Sources, error) {
-	waits, err := r.order(names, author)
+func (r *roster) Refresh(ctx context.Context, names []string, order api.ReloadOrder) (wire.Sources, error) {
+	waits, err := r.ordered(names, order)
 	if err != nil {
 		return wire.Sources{}, err
 	}
@@ -350,8 +356,8 @@ func (r *roster) Refresh(ctx context.Context, names []string, author string) (wi
 	return out, nil
 }
 
-// order makes sources due now. The channels are closed when they were asked.
-func (r *roster) order(names []string, author string) ([]chan struct{}, error) {
+// ordered makes sources due now. The channels are closed when they were asked.
+func (r *roster) ordered(names []string, order api.ReloadOrder) ([]chan struct{}, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(names) == 0 {
@@ -372,7 +378,7 @@ func (r *roster) order(names []string, author string) ([]chan struct{}, error) {
 		if *wait == nil {
 			*wait = make(chan struct{})
 		}
-		st.next, st.author = time.Now(), author
+		st.next, st.order = time.Now(), order
 		waits = append(waits, *wait)
 	}
 	r.stir()

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"alf"
+	"alf/api"
 	"alf/config"
 	"alf/internal/sanitize/hostile"
 	"alf/runner"
@@ -259,7 +260,7 @@ func TestThousands(t *testing.T) {
 func TestRoster(t *testing.T) {
 	var log syncBuffer
 	run := func(context.Context, alf.Execution) (alf.Exit, error) { return alf.Exit{Code: 1}, nil }
-	r := newRoster(runs(run), slog.New(slog.NewTextHandler(&log, nil)), func(context.Context, string, map[string]config.Answer) error { return nil }, func() {})
+	r := newRoster(runs(run), slog.New(slog.NewTextHandler(&log, nil)), func(context.Context, api.ReloadOrder, map[string]config.Answer) error { return nil }, func() {})
 	c := &config.Config{Sources: []config.Source{
 		{Name: "often", Shell: "x", Interval: time.Hour, Answer: answerOf(`{}`)},
 		{Name: "seldom", Shell: "x", Answer: answerOf(`{}`)},
@@ -303,7 +304,7 @@ func TestOrderWhileAsked(t *testing.T) {
 	var running sync.WaitGroup
 	running.Go(func() { r.Run(ctx) })
 	<-began
-	waits, err := r.order([]string{"cmdb"}, "alice")
+	waits, err := r.ordered([]string{"cmdb"}, api.ReloadOrder{Author: "alice"})
 	if err != nil {
 		t.Fatal(err)
 	}

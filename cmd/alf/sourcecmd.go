@@ -41,12 +41,15 @@ had a good answer, when it is asked next, and what is wrong with it or with its 
 }
 
 func newSourceRefresh(o *options) *cobra.Command {
-	return &cobra.Command{
+	var force bool
+	cmd := &cobra.Command{
 		Use: "refresh [NAME...]", Short: "Ask sources of hosts now", Annotations: readsSocket,
 		Long: `Ask the sources of these names for their hosts now, or all of them, and take what
-they answer. The exit code is 1 if one has no good answer; its last one goes on.`,
+they answer. An answer with which more would be removed than max_removed allows, or
+that names no hosts any more, is refused unless there is --force. The exit code is 1
+if one has no good answer; its last one goes on.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := o.daemon().RefreshSources(cmd.Context(), args)
+			s, err := o.daemon().RefreshSources(cmd.Context(), args, force)
 			if err != nil {
 				return err
 			}
@@ -62,6 +65,8 @@ they answer. The exit code is 1 if one has no good answer; its last one goes on.
 			return errors.Join(errs...)
 		},
 	}
+	cmd.Flags().BoolVar(&force, "force", false, "take the answers however many hosts disappear with them")
+	return cmd
 }
 
 func writeSources(w io.Writer, all []wire.Source) error {
