@@ -39,6 +39,7 @@ bench: setup
 	$(GO) test -run "^$$" -bench ManyAtOnce -benchtime 1000x ./bench
 	$(GO) test -run "^$$" -bench Lateness -benchtime 1x ./bench
 	$(GO) test -run "^$$" -bench "Journal[^I]" ./bench
+	$(GO) test -run "^$$" -bench "Load|Reload" -benchtime 5x ./bench
 	$(GO) test -run "^$$" -bench JournalIdle -benchtime 1x ./bench -args -keys 100000
 
 kills: need

@@ -36,7 +36,7 @@ type Command struct {
 	Text   string // of an acknowledgement, a downtime or a comment
 
 	Due  time.Time // of Recheck; zero: now
-	IfOn bool      // of Recheck: not while checks of the key are switched off
+	IfOn bool      // of Recheck, one that is not forced: not while checks of the key are switched off, nor outside check_period
 
 	ReturnCode int    // of Submit: the plugin's
 	Output     string // of Submit: all that it wrote, perfdata included

@@ -93,11 +93,27 @@ type Event struct {
 	Text   string // what a command or Alf itself has to say, in one line
 }
 
+// Judged reports whether the key was judged anew: by a result, or, at that very
+// moment, because none had come for too long.
+func (e *Event) Judged() bool {
+	switch e.Kind {
+	case KindResult:
+		return e.State.Stale.IsZero() && !e.State.Pending()
+	case KindTick:
+		return e.State.LastCheck.Equal(e.Time)
+	}
+	return false
+}
+
 // Logged reports whether e belongs into the log, which is kept much longer than
 // results: it says more than that all is as it was. Every attempt of a problem
-// that is still being retried does, as in the log of Nagios.
+// that is still being retried does, as in the log of Nagios; not that there still
+// is no answer, or no result.
 func (e *Event) Logged() bool {
-	return e.Kind != KindResult || e.Change != 0 || e.State.Type == Soft && !e.State.Pending()
+	if e.Change == 0 && e.Text == "" && (e.Kind == KindResult || e.Kind == KindTick) {
+		return e.State.Type == Soft && e.Judged()
+	}
+	return true
 }
 
 // The first words of what Alf says of itself when it starts and stops. Between a
@@ -118,9 +134,12 @@ func (e *Event) says(what string) bool {
 	return e.Kind == KindDaemon && first == what
 }
 
-// Entry returns e as it stands in the log: without the result.
+// Entry returns e as it stands in the log: without the result, unless it removes
+// its key: then that is all that is left of it, should the key come back.
 func (e *Event) Entry() *Event {
 	entry := *e
-	entry.Result = nil
+	if e.Kind != KindRemoved {
+		entry.Result = nil
+	}
 	return &entry
 }

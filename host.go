@@ -16,6 +16,9 @@ type Host struct {
 	NotesURL   string
 	SSH        SSH
 	Where      Position // where it is defined
+	// RenamedFrom is what the host was called before; "": it was not renamed. What
+	// was known under the old name goes over to it, once.
+	RenamedFrom HostName
 }
 
 // SSH says how to reach a host. Every field is resolved: host over hostgroup

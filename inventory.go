@@ -25,8 +25,16 @@ func (v *Inventory) With(c Calendar) *Inventory {
 	return &Inventory{v.hosts, v.services, c}
 }
 
+// Plus returns v with more hosts and services, whose keys it does not have.
+func (v *Inventory) Plus(hosts []*Host, services []*Service) *Inventory {
+	return NewInventory(append(slices.Clone(v.hosts), hosts...), append(slices.Clone(v.services), services...)).With(v.calendar)
+}
+
 // Period returns the timeperiod of that name; nil: there is none.
 func (v *Inventory) Period(name string) Period { return v.calendar.Periods[name] }
+
+// Timetable returns the timetable of that text; nil: there is none.
+func (v *Inventory) Timetable(text string) *Timetable { return v.calendar.Timetables[text] }
 
 // Recurring returns the recurring downtime of that name; nil: there is none.
 func (v *Inventory) Recurring(name string) *Recurring { return v.calendar.Recurring[name] }

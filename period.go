@@ -1,6 +1,9 @@
 package alf
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Period is a timeperiod: the times in which something holds. Whoever is bound to
 // one keeps its name, and the [Inventory] knows the period, so that services
@@ -32,8 +35,47 @@ type Recurring struct {
 	Text     string
 }
 
+// Timetable is when a check that has a schedule is due. Checks with the same one
+// share it.
+type Timetable struct {
+	Schedule
+	Crons []string // as somebody wrote them
+	Zone  string   // whose clock they follow; "": Alf's own
+}
+
+// String returns for example "30 2 * * *; @weekly (Europe/Berlin)", by which a
+// Service names it.
+func (t *Timetable) String() string {
+	text := strings.Join(t.Crons, "; ")
+	if t.Zone != "" {
+		text += " (" + t.Zone + ")"
+	}
+	return text
+}
+
+// maxSlots bounds how many slots of a schedule are looked at for one in a period.
+const maxSlots = 1000
+
+// NextWithin returns when s comes next, later than after, in p; zero: never, or
+// so seldom that nobody can mean it. A p that is nil holds always.
+func NextWithin(s Schedule, p Period, after time.Time) time.Time {
+	for range maxSlots {
+		at := s.Next(after)
+		if at.IsZero() || p == nil || p.Contains(at) {
+			return at
+		}
+		open := p.Next(at)
+		if open.IsZero() {
+			return open
+		}
+		after = open.Add(-1)
+	}
+	return time.Time{}
+}
+
 // Calendar holds what an inventory's hosts and services name of times.
 type Calendar struct {
-	Periods   map[string]Period     // by name ([timeperiod.NAME])
-	Recurring map[string]*Recurring // by name
+	Periods    map[string]Period     // by name ([timeperiod.NAME])
+	Timetables map[string]*Timetable // by their texts
+	Recurring  map[string]*Recurring // by name
 }

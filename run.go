@@ -21,7 +21,19 @@ type Execution struct {
 	Stdout, Stderr io.Writer     // must bound themselves; nil: dropped
 	Limit          time.Duration // from the start of the command, not in a queue; 0: only ctx
 	Ordered        bool          // by a person: try now, whatever pause a failure has called for
+	Priority       Priority      // among those that wait for the same host
 }
+
+// Priority says who goes first where commands have to wait. Those that are
+// overtaken get their turn all the same.
+type Priority uint8
+
+// The priorities, the lowest first.
+const (
+	Scheduled Priority = iota // by a schedule of Alf's
+	Gateway                   // another program waits for the answer
+	AdHoc                     // a person does
+)
 
 // Exit is how a command ended by itself.
 type Exit struct {

@@ -13,6 +13,9 @@ const (
 // link that is lost (RULES T2).
 const LinkService ServiceName = "ssh link"
 
+// OwnHost names the host whose services tell how Alf itself is.
+const OwnHost HostName = "alf"
+
 // Service is one check on one host with every setting resolved, or, if its Key
 // has no Service, the host's own check. A Service is read-only once it is loaded.
 type Service struct {
@@ -33,6 +36,12 @@ type Service struct {
 	Dir    string
 
 	Interval    time.Duration // check_interval; 0: once, then only when ordered (RULES R13)
+	Schedule    string        // the text of its [Timetable], instead of Interval; "": none
+	CheckPeriod string        // name of the timeperiod outside which it is not run by itself; "": always
+	// NotificationPeriod is the name of the timeperiod outside which nobody is
+	// told of it; "": always.
+	NotificationPeriod string
+
 	Retry       time.Duration // retry_interval, while the state is SOFT
 	MaxAttempts int           // max_check_attempts, at least 1
 	Volatile    bool          // is_volatile: every HARD problem is news (RULES R9)
@@ -61,6 +70,11 @@ type Service struct {
 	Metric   string // name of the command in metrics
 	NotesURL string
 	Where    Position
+	// RenamedFrom is what the service was called before on its host; "": it was not
+	// renamed. What was known under the old name goes over to it, once.
+	RenamedFrom ServiceName
+	// Overridden is where the host, or a group of it, sets something of its own.
+	Overridden []Position
 }
 
 // FlapDetection says when a key counts as flapping (RULES 3).
@@ -74,6 +88,27 @@ type FlapDetection struct {
 type EnvVar struct {
 	Name  string
 	Value Template
+}
+
+// Own reports whether s is one that Alf adds to what people configure, to tell how
+// it is itself.
+func (s *Service) Own() bool { return s.Key.Host == OwnHost && s.Where == Position{} }
+
+// Former returns the keys that s may have had before it or its host was renamed,
+// the likeliest first.
+func (s *Service) Former() []Key {
+	var keys []Key
+	was := s.Host.RenamedFrom
+	if s.RenamedFrom != "" {
+		keys = append(keys, Key{s.Key.Host, s.RenamedFrom})
+	}
+	if was != "" {
+		keys = append(keys, Key{was, s.Key.Service})
+	}
+	if s.RenamedFrom != "" && was != "" {
+		keys = append(keys, Key{was, s.RenamedFrom})
+	}
+	return keys
 }
 
 // IsLink reports whether s is the service that tells of its host's link, beside

@@ -54,13 +54,24 @@ func (k Key) StatusName(s Status) string {
 }
 
 // ParseStatus reads the name of a service's status, in any case, or its number.
-func ParseStatus(text string) (Status, error) {
-	for i, name := range serviceStatus {
+func ParseStatus(text string) (Status, error) { return parseStatus(text, serviceStatus[:]) }
+
+// ParseStatus reads the name of a status of the kind of object that k names, in
+// any case, or its number.
+func (k Key) ParseStatus(text string) (Status, error) {
+	if k.IsHost() {
+		return parseStatus(text, hostStatus[:])
+	}
+	return ParseStatus(text)
+}
+
+func parseStatus(text string, names []string) (Status, error) {
+	for i, name := range names {
 		if strings.EqualFold(text, name) || text == fmt.Sprint(i) {
 			return Status(i), nil
 		}
 	}
-	return 0, fmt.Errorf("status %q is none of OK, WARNING, CRITICAL, UNKNOWN", text)
+	return 0, fmt.Errorf("status %q is none of %s", text, strings.Join(names, ", "))
 }
 
 // severity orders statuses as people do: CRITICAL is worse than UNKNOWN.

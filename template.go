@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Template is an argument or a shell line with macros in it, `$NAME$` as in
 // Nagios. `$$` is a dollar sign, and so is a dollar that begins no macro
-// (RULES M1).
+// (RULES M1). One that speaks of another host or service says so behind a colon,
+// as part of its name: `$HOSTSTATE:web1$` (RULES M4).
 type Template []Part
 
 // Part is a piece of a Template: a text, or a macro that has no value yet.
@@ -109,12 +111,50 @@ func cutMacro(s string) (text, name, rest string) {
 			s = after[1:]
 			continue
 		}
-		if n := nameLen(after); n > 0 && n < len(after) && after[n] == '$' {
+		if n := macroLen(after); n > 0 {
 			return b.String(), after[:n], after[n+1:]
 		}
 		b.WriteByte('$')
 		s = after
 	}
+}
+
+// macroLen returns how many bytes at the start of s, up to a dollar, are the
+// name of a macro; 0: none.
+func macroLen(s string) int {
+	n := nameLen(s)
+	switch {
+	case n == 0 || n == len(s):
+		return 0
+	case s[n] == '$':
+		return n
+	case s[n] != ':' || !demandable(s[:n]):
+		return 0
+	}
+	of, _, found := strings.Cut(s[n+1:], "$")
+	first, _, _ := strings.Cut(of, ":")
+	if !found || of == "" || first != strings.TrimSpace(first) || strings.ContainsFunc(of, unicode.IsControl) {
+		return 0
+	}
+	return n + 1 + len(of)
+}
+
+// demandable reports whether a macro of that name may speak of something else
+// than what is checked, as $HOSTSTATE:web1$ does (RULES M4).
+func demandable(name string) bool {
+	for _, about := range []string{"_HOST", "_SERVICE"} {
+		if strings.HasPrefix(name, about) {
+			return len(name) > len(about)
+		}
+	}
+	for _, of := range []string{"LAST", "LONG", "MAX"} {
+		name = strings.TrimPrefix(name, of)
+	}
+	rest, host := strings.CutPrefix(name, "HOST")
+	if !host {
+		rest, host = strings.CutPrefix(name, "SERVICE")
+	}
+	return host && rest != "" && rest == strings.ToUpper(rest)
 }
 
 // nameLen returns how many bytes at the start of s may be a macro's name.

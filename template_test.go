@@ -46,6 +46,17 @@ func TestParseTemplate(t *testing.T) {
 	f("$$HOSTNAME$$", "$HOSTNAME$")
 	f("$$$HOSTNAME$", "$$HOSTNAME$", "HOSTNAME")
 	f("a$$", "a$")
+
+	f("$HOSTSTATE:web1$ x", "$HOSTSTATE:web1$ x", "HOSTSTATE:web1")
+	f("$SERVICESTATE:web1:disk /srv$$SERVICESTATE::Load$", "$SERVICESTATE:web1:disk /srv$$SERVICESTATE::Load$", "SERVICESTATE:web1:disk /srv", "SERVICESTATE::Load")
+	f("$HOSTNAME:web:, $$_HOSTx:h$$LASTHOSTCHECK:h$", "$HOSTNAME:web:, $$_HOSTx:h$$LASTHOSTCHECK:h$", "HOSTNAME:web:, ", "_HOSTx:h", "LASTHOSTCHECK:h")
+	f("$$HOSTSTATE:web1$", "$HOSTSTATE:web1$")
+	for _, plain := range []string{ // texts of shells and others
+		"$HOSTNAME:$PORT", "$HOSTNAME: $x", "$HOSTNAME:a $x", "$HOST:80/$x", "$PATH:/bin:$HOME", "$HOSTNAME:a\n$", "$HOSTname:a$", "$_HOST:a$",
+		"$HOSTNAME:web1", "$HOSTNAME-web1$", "$MAXDEPTH:1$",
+	} {
+		f(plain, plain)
+	}
 }
 
 func TestBind(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"alf"
+	"alf/api/wire"
 	"alf/state"
 	"alf/state/view"
 )
@@ -30,9 +31,11 @@ type Options struct {
 	// command is under way, it is carried out all the same, and the error is
 	// ctx's.
 	Submit func(context.Context, alf.Command) (alf.ID, error)
-	// Reload reads the configuration again, as author ordered. Its error is shown
-	// to the caller.
-	Reload func(ctx context.Context, author string) error
+	// Reload reads the configuration again. Its error is shown to the caller.
+	Reload func(context.Context, ReloadOrder) error
+	// Diff says what Reload would change, and changes nothing. Its error is shown to
+	// the caller, too. Nil: nobody can ask.
+	Diff func(context.Context) (*wire.ConfigDiff, error)
 	// Ready says why Alf is not ready; nil: it is. A nil Ready: always.
 	Ready func() error
 
@@ -40,6 +43,7 @@ type Options struct {
 	Pages   http.Handler // serves all other paths; nil: nobody does
 	Levels  Levels       // of the logs; nil: they cannot be changed
 	Journal Journal      // nil: nobody can ask for it
+	Sources Sources      // of hosts; nil: nobody can ask for them
 
 	HostDownDisablesChecks bool // as the checker was told
 
@@ -48,6 +52,12 @@ type Options struct {
 	Version      string
 	Started      time.Time
 	Log          *slog.Logger
+}
+
+// ReloadOrder says who wants the configuration to be read again, and how.
+type ReloadOrder struct {
+	Author string
+	Force  bool // however much disappears
 }
 
 // Levels are the log levels of the rooms. Calls may overlap.

@@ -36,6 +36,7 @@ type house struct {
 	ready    error
 	levels   map[string]slog.Level
 	reloaded error
+	forced   bool
 }
 
 func open(t testing.TB, inventory *alf.Inventory, events ...*alf.Event) *house {
@@ -49,7 +50,7 @@ func open(t testing.TB, inventory *alf.Inventory, events ...*alf.Event) *house {
 	}
 	h.options = api.Options{
 		View: h.view, Reader: h.record, Past: h.record, Inventory: func() *alf.Inventory { return inventory },
-		Submit: h.submit, Reload: func(context.Context, string) error { return h.reloaded }, Ready: func() error { return h.ready },
+		Submit: h.submit, Reload: func(_ context.Context, o api.ReloadOrder) error { h.forced = o.Force; return h.reloaded }, Ready: func() error { return h.ready },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "alf_build_info 1\n") }),
 		Levels:  h, Version: "1.2.3", Started: epoch, Log: slog.New(slog.DiscardHandler),
 	}

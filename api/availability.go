@@ -35,7 +35,8 @@ func (a *API) availability(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// reported returns what f asks for. A host that nothing checks is left out.
+// reported returns what f asks for. A host that nothing checks, and of which nobody
+// submitted a result, is left out.
 func (a *API) reported(f wire.AvailabilityFilter) ([]Row, error) {
 	filter := wire.Filter{Hostgroups: []string{f.Hostgroup}}
 	if f.Host != "" {
@@ -49,7 +50,8 @@ func (a *API) reported(f wire.AvailabilityFilter) ([]Row, error) {
 	var rows []Row
 	for _, row := range a.query.All(filter) {
 		wanted := f.Service == "" || string(row.Key().Service) == f.Service
-		if wanted && row.Service.Builtin != alf.CheckNone {
+		told := row.Service.Builtin != alf.CheckNone || row.Head != nil && !row.Head.State.Pending()
+		if wanted && told {
 			rows = append(rows, row)
 		}
 	}

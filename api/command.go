@@ -82,6 +82,8 @@ func (d *draft) meaning() {
 		{"trigger", o.Trigger != "", []string{wire.OrderDowntime}},
 		{"children", o.Children != "", []string{wire.OrderDowntime}},
 		{"later", o.Later, []string{wire.OrderDowntime}},
+		{"downtimes", o.Downtimes, []string{wire.OrderCancel}},
+		{"recurring", o.Recurring != "", []string{wire.OrderCancel}},
 		{"what", len(o.What) > 0, []string{wire.OrderDisable, wire.OrderEnable}},
 	} {
 		if f.set && !slices.Contains(f.orders, o.Order) {
@@ -134,8 +136,17 @@ func (d *draft) comment() {
 }
 
 func (d *draft) cancel() {
-	if d.ID == "" {
-		d.fail("cancel needs the id of what is to be cancelled")
+	given := 0
+	for _, is := range []bool{d.ID != "", d.order.Downtimes, d.order.Recurring != ""} {
+		if is {
+			given++
+		}
+	}
+	switch {
+	case given == 0:
+		d.fail("cancel needs the id of what is to be cancelled, or downtimes, or recurring")
+	case given > 1:
+		d.fail("of id, downtimes and recurring, cancel takes only one")
 	}
 }
 
@@ -193,7 +204,7 @@ func (d *draft) length() error {
 	case duration != 0:
 		d.End = d.Start.Add(duration)
 	case o.End == nil:
-		return errors.New("a downtime needs end or duration")
+		return errors.New("a downtime needs end, or a duration that is more than 0")
 	}
 	switch {
 	case !d.Start.Before(d.End):

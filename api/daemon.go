@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"alf/api/wire"
 	"alf/internal/sanitize"
@@ -27,12 +28,35 @@ func (a *API) ready(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (a *API) reload(w http.ResponseWriter, r *http.Request) error {
+	query, err := parameters(r, "force")
+	if err != nil {
+		return err
+	}
 	name, _ := peer(r.Context())
-	if err := a.o.Reload(r.Context(), author(r.Context(), "")); err != nil {
+	order := ReloadOrder{Author: author(r.Context(), "")}
+	if text := query.Get("force"); text != "" {
+		if order.Force, err = strconv.ParseBool(text); err != nil {
+			return wire.NewError(http.StatusBadRequest, "force %q is neither true nor false", text)
+		}
+	}
+	if err := a.o.Reload(r.Context(), order); err != nil {
 		return wire.NewError(http.StatusInternalServerError, "the configuration stays as it was: %v", err)
 	}
 	a.o.Log.Info("reload ordered", "author", name)
 	return say(w, http.StatusOK, "reloaded")
+}
+
+// configDiff says what a reload would change.
+func (a *API) configDiff(w http.ResponseWriter, r *http.Request) error {
+	if _, err := parameters(r); err != nil {
+		return err
+	}
+	diff, err := a.o.Diff(r.Context())
+	if err != nil {
+		return wire.NewError(http.StatusUnprocessableEntity, "%v", err)
+	}
+	w.Header().Add("Vary", "Accept")
+	return render(w, r, diff)
 }
 
 // say answers with a line of plain text.

@@ -56,8 +56,39 @@ func (a *API) find(ctx context.Context, q *question) error {
 	if !q.configured && len(q.log) == 0 {
 		return missing
 	}
-	q.gaps, err = q.Gaps(ctx)
+	if q.gaps, err = q.Gaps(ctx); err != nil {
+		return err
+	}
+	if err := q.lookBack(ctx); err != nil {
+		return err
+	}
+	if st, known := q.state(); known {
+		q.around, err = q.circumstances(ctx, st)
+	}
 	return err
+}
+
+// lookBack finds the entry that made the state what it is, and the one before,
+// behind those that are shown: there may be many more of orders and of time.
+func (q *question) lookBack(ctx context.Context) error {
+	st, _ := q.state()
+	since := st.LastChange
+	if st.LastHardChange.After(since) {
+		since = st.LastHardChange
+	}
+	if len(q.log) < shownChanges || since.IsZero() {
+		return nil
+	}
+	changed, err := q.Past.At(ctx, since, q.key)
+	if err != nil {
+		return err
+	}
+	before, err := q.Past.At(ctx, since.Add(-1), q.key)
+	if err != nil {
+		return err
+	}
+	q.changed, q.before = changed[0], before[0]
+	return nil
 }
 
 // question is what is asked for, and what is known of it.
@@ -69,6 +100,9 @@ type question struct {
 	configured bool // now
 	row        Row  // if so
 	log        []*alf.Event
+	before     *alf.Event // what came before the change to the state, if the log is longer than shown; nil: nothing
+	changed    *alf.Event // that change, if so
+	around     []wire.Circumstance
 	gaps       []state.Gap
 }
 
@@ -92,7 +126,9 @@ func (q *question) answer() wire.Explanation {
 	}
 	if known && q.now && q.configured {
 		q.plan(&x, st)
+		q.unplanned(&x, st)
 	}
+	x.Circumstances = append([]wire.Circumstance{}, q.around...)
 	x.Changes = []wire.Event{}
 	for _, e := range q.log {
 		x.Changes = append(x.Changes, wire.NewEvent(e))
@@ -105,15 +141,24 @@ func (q *question) answer() wire.Explanation {
 // for was not configured.
 func (q *question) state() (alf.State, bool) {
 	switch {
-	case q.configured && (q.now || q.row.Service.Builtin == alf.CheckNone):
+	case q.configured && q.now:
 		return q.row.State(), true
+	case len(q.log) > 0 && q.log[0].Kind != alf.KindRemoved && q.assumed(q.log[0].State):
+		return wire.StateOf(q.row.Service, q.log[0]), true
 	case len(q.log) > 0:
 		return q.log[0].State, q.log[0].Kind != alf.KindRemoved
-	case q.configured && q.row.Head != nil:
-		st := q.row.State()
-		return st, lasts(st, q.at)
+	case q.configured && q.row.Head != nil && lasts(q.row.State(), q.at):
+		return q.row.State(), true
+	case q.assumed(alf.State{}):
+		return wire.StateOf(q.row.Service, nil), true
 	}
 	return alf.State{}, false
+}
+
+// assumed reports whether a state is that of a host that nothing checks, of which
+// nobody ever submitted a result.
+func (q *question) assumed(recorded alf.State) bool {
+	return q.configured && q.row.Service.Builtin == alf.CheckNone && recorded.LastCheck.IsZero()
 }
 
 // lasts reports whether st has been as it is since at: it may have come about
@@ -127,24 +172,41 @@ func lasts(st alf.State, at time.Time) bool {
 
 // reason returns by which rule st came to be, as far as the log tells.
 func (q *question) reason(st alf.State) (rule, why string) {
-	if q.configured && q.row.Service.Builtin == alf.CheckNone {
+	switch {
+	case q.assumed(st):
 		return "H1", "nothing checks this host, so that it is assumed to be UP"
-	}
-	if st.Pending() {
+	case q.configured && q.row.Service.Builtin == alf.CheckNone:
+		return "H4", "nothing checks this host, and a submitted result said so"
+	case st.Pending():
 		return state.Reason(q.key, alf.State{}, st)
 	}
+	came := st
 	for _, e := range q.log {
 		was := e.State
 		if e.Kind == alf.KindRemoved {
-			return state.Reason(q.key, alf.State{}, st)
+			return state.Reason(q.key, alf.State{}, came)
 		}
 		if was.Status != st.Status || was.Type != st.Type || was.Attempt != st.Attempt {
-			return state.Reason(q.key, was, st)
+			return state.Reason(q.key, was, came)
 		}
+		came = was
 	}
+	first := q.changed
+	if n := len(q.log); n > 0 && n < shownChanges {
+		first = q.log[n-1]
+	}
+	if first == nil {
+		return "", ""
+	}
+	if came = first.State; st.Type == alf.Soft {
+		came = st // further attempts are no such change
+	}
+	switch {
+	case q.before != nil && q.before.Kind != alf.KindRemoved:
+		return state.Reason(q.key, q.before.State, came)
 	// From pending, both change; and only then nothing stands before it.
-	if n := len(q.log); n > 0 && n < shownChanges && q.log[n-1].Change.Has(alf.ChangeStatus|alf.ChangeType) {
-		return state.Reason(q.key, alf.State{}, st)
+	case q.before != nil, first.Change.Has(alf.ChangeStatus | alf.ChangeType):
+		return state.Reason(q.key, alf.State{}, came)
 	}
 	return "", ""
 }
@@ -158,27 +220,106 @@ func (q *question) plan(x *wire.Explanation, st alf.State) {
 	if head != nil && !head.NextCheck.IsZero() && s.Scheduled() {
 		x.NextCheck = utc(head.NextCheck)
 	}
+	if head == nil && s.Scheduled() {
+		if at := q.slot(x.At); !at.IsZero() {
+			x.NextCheck = utc(at)
+		}
+	}
 	held := q.row.Held()
 	if held != nil {
 		x.NextCheck = nil
 	}
+	q.notifications(x, st)
 	switch {
 	case held != nil:
 		x.NextWhy = string(held.Why)
 	case s.Builtin == alf.CheckNone:
 		x.NextWhy = "nothing checks this host (H1)"
+	case s.Passive && s.Schedule != "":
+		x.NextWhy = "nothing is run, its results are submitted, each by its schedule " + s.Schedule + q.nextSlot(x.At)
 	case s.Passive:
 		x.NextWhy = "nothing is run, its results are submitted"
-	case head == nil:
-		x.NextWhy = "its first result is still to come"
-	case !st.Stale.IsZero():
-		x.NextWhy = "every " + span(s.Retry) + " (retry_interval) while nothing new is known"
-	case st.Type == alf.Soft && !st.Pending():
-		x.NextWhy = "every " + span(s.Retry) + " (retry_interval) while it is SOFT (R2)"
-	case s.Interval == 0:
-		x.NextWhy = "check_interval is 0, so that it is run when somebody orders it (R13)"
 	default:
-		x.NextWhy = "every " + span(s.Interval) + " (check_interval)"
+		x.NextWhy = q.due(head, st) + q.closed(x.At)
+	}
+}
+
+// due says by what the next check of what is run is planned.
+func (q *question) due(head *alf.Event, st alf.State) string {
+	s, table := q.row.Service, ""
+	if s.Schedule != "" {
+		table = ", or by its schedule " + s.Schedule + " if that is earlier"
+	}
+	switch {
+	case head == nil && s.Schedule != "":
+		return "by its schedule " + s.Schedule
+	case head == nil:
+		return "its first result is still to come"
+	case !st.Stale.IsZero():
+		return "every " + span(s.Retry) + " (retry_interval) while nothing new is known" + table
+	case st.Type == alf.Soft && !st.Pending():
+		return "every " + span(s.Retry) + " (retry_interval) while it is SOFT (R2)" + table
+	case s.Schedule != "":
+		return "by its schedule " + s.Schedule
+	case s.Interval == 0:
+		return "check_interval is 0, so that it is run when somebody orders it (R13)"
+	}
+	return "every " + span(s.Interval) + " (check_interval)"
+}
+
+// nextSlot says when the next result is due of what is not run.
+func (q *question) nextSlot(now time.Time) string {
+	at := q.slot(now)
+	if at.IsZero() {
+		return fmt.Sprintf(", which never comes within check_period %q", q.row.Service.CheckPeriod)
+	}
+	return ", next at " + at.UTC().Format(time.RFC3339)
+}
+
+// slot returns when it is due next by its schedule; zero: never.
+func (q *question) slot(now time.Time) time.Time {
+	s, v := q.row.Service, q.Inventory()
+	if table := v.Timetable(s.Schedule); table != nil {
+		return alf.NextWithin(table, v.Period(s.CheckPeriod), now)
+	}
+	return time.Time{}
+}
+
+// closed says in which period it is checked, and whether that holds.
+func (q *question) closed(now time.Time) string {
+	name := q.row.Service.CheckPeriod
+	p := q.Inventory().Period(name)
+	switch {
+	case name == "" || p == nil:
+		return ""
+	case p.Contains(now):
+		return fmt.Sprintf(", within check_period %q", name)
+	case p.Next(now).IsZero():
+		return fmt.Sprintf(", within check_period %q, which never begins again", name)
+	}
+	return fmt.Sprintf(", within check_period %q, which begins at %s", name, p.Next(now).UTC().Format(time.RFC3339))
+}
+
+// notifications says whether people may be told now, and if not, from when on.
+func (q *question) notifications(x *wire.Explanation, st alf.State) {
+	s, all := q.row.Service, q.known(x.At)
+	n := &wire.Notifications{}
+	x.Notifications = n
+	from := state.NotifyFrom(s, all, x.At)
+	by, may := state.MayNotify(s, all, x.At)
+	n.Allowed = may && from.Equal(x.At) && !st.Off.Has(alf.SwitchNotifications)
+	switch {
+	case st.Off.Has(alf.SwitchNotifications):
+		n.Why = "that was switched off"
+	case !from.Equal(x.At):
+		n.Why = fmt.Sprintf("it is outside notification_period %q (N4)", s.NotificationPeriod)
+		if !from.IsZero() {
+			n.From = utc(from)
+		}
+	case !may:
+		n.Why = fmt.Sprintf("dependency %q withholds it because of %q (N26)", by.Name, by.Master)
+	case s.NotificationPeriod != "":
+		n.Why = fmt.Sprintf("notification_period %q holds", s.NotificationPeriod)
 	}
 }
 

@@ -54,18 +54,22 @@ func (a *API) submit(w http.ResponseWriter, r *http.Request) error {
 	return a.order(w, r, alf.Command{Verb: alf.Submit, Key: row.Key(), ReturnCode: code, Output: body.Output}, body.Author)
 }
 
-// returnCode returns the return code that body gives, as such or as a status.
+// returnCode returns the return code that body gives, as such or as a status. That
+// of a host is its state, as in Nagios.
 func returnCode(s *alf.Service, body wire.Submission) (int, error) {
 	switch {
 	case body.Status == "" && body.ReturnCode == nil:
 		return 0, errors.New("neither status nor return_code is given")
 	case body.ReturnCode == nil:
-		status, err := alf.ParseStatus(body.Status)
+		status, err := s.Key.ParseStatus(body.Status)
 		return int(status), err
 	}
-	code := *body.ReturnCode
-	if code < 0 || code > 255 {
-		return 0, fmt.Errorf("return_code %d is not a number from 0 to 255", code)
+	code, most := *body.ReturnCode, 255
+	if s.Key.IsHost() {
+		most = int(alf.Unreachable)
+	}
+	if code < 0 || code > most {
+		return 0, fmt.Errorf("return_code %d is not a number from 0 to %d", code, most)
 	}
 	if body.Status == "" {
 		return code, nil
@@ -74,7 +78,7 @@ func returnCode(s *alf.Service, body wire.Submission) (int, error) {
 	if code <= int(alf.Unknown) {
 		means = alf.Status(code)
 	}
-	if named, err := alf.ParseStatus(body.Status); err != nil || named != means {
+	if named, err := s.Key.ParseStatus(body.Status); err != nil || named != means {
 		return 0, cmp.Or(err, fmt.Errorf("status %q and return_code %d disagree", body.Status, code))
 	}
 	return code, nil

@@ -150,6 +150,35 @@ func TestSubmittedStatus(t *testing.T) {
 	sendAs(t, c, "POST", "/api/v1/services/web1/backup/result", "application/json; charset=utf-8", `{"status":"OK"}`, 200)
 }
 
+// TestSubmittedHost: a host has states of its own.
+func TestSubmittedHost(t *testing.T) {
+	h := office(t)
+	h.follow(t)
+	c := socket(t, h)
+	f := func(body string, status, want int) {
+		t.Helper()
+		text := send(t, c, "POST", "/api/v1/hosts/web1/result", body, status)
+		if status != 200 {
+			return
+		}
+		if got := h.orders[len(h.orders)-1]; got.ReturnCode != want || got.Key != (alf.Key{Host: "web1"}) || got.Verb != alf.Submit {
+			t.Errorf("%s = %+v, want %v", body, got, want)
+		}
+		if !strings.Contains(text, `"name":"web1"`) {
+			t.Errorf("%s = %s", body, text)
+		}
+	}
+	f(`{"status":"up","output":"x"}`, 200, 0)
+	f(`{"status":"DOWN","output":"x"}`, 200, 1)
+	f(`{"status":"UNREACHABLE","return_code":2,"output":"x"}`, 200, 2)
+	f(`{"return_code":1,"output":"x"}`, 200, 1)
+	f(`{"status":"DOWN","return_code":2,"output":"x"}`, 400, 0)
+	f(`{"status":"CRITICAL","output":"x"}`, 400, 0)
+	f(`{"return_code":3,"output":"x"}`, 400, 0)
+	f(`{"output":"x"}`, 400, 0)
+	send(t, c, "POST", "/api/v1/hosts/web9/result", `{"status":"UP"}`, 404)
+}
+
 func TestOrderNotTaken(t *testing.T) {
 	h := office(t)
 	h.options.Submit = func(context.Context, alf.Command) (alf.ID, error) { return 0, errors.New("the checker has stopped") }
@@ -164,9 +193,36 @@ func TestReload(t *testing.T) {
 	if got := send(t, c, "POST", "/-/reload", "", 200); !strings.HasSuffix(got, "reloaded\n") {
 		t.Errorf("reload = %s", got)
 	}
+	if send(t, c, "POST", "/-/reload?force=false", "", 200); h.forced {
+		t.Error("a reload that is not to be forced was")
+	}
+	if send(t, c, "POST", "/-/reload?force=true", "", 200); !h.forced {
+		t.Error("a reload that is to be forced was not")
+	}
+	send(t, c, "POST", "/-/reload?force=perhaps", "", 400)
+	send(t, c, "POST", "/-/reload?forced=true", "", 400)
 	h.reloaded = errors.New("web.toml:3: no such key")
 	if got := send(t, c, "POST", "/-/reload", "", 500); !strings.Contains(got, "web.toml:3: no such key") {
 		t.Errorf("reload = %s, want what is wrong", got)
+	}
+}
+
+// TestConfigDiff: what a reload would change is told on the socket alone.
+func TestConfigDiff(t *testing.T) {
+	h := office(t)
+	var wrong error
+	h.options.Diff = func(context.Context) (*wire.ConfigDiff, error) {
+		return &wire.ConfigDiff{Differs: true, Refused: "all would disappear", Removed: wire.NewConfigKeys([]alf.Key{{Host: "web1", Service: "disk"}})}, wrong
+	}
+	c := socket(t, h)
+	for _, want := range []string{`"refused":"all would disappear"`, `"removed":[{"host":"web1","service":"disk"}]`} {
+		if got := strings.ReplaceAll(send(t, c, "GET", "/api/v1/config/diff", "", 200), " ", ""); !strings.Contains(got, strings.ReplaceAll(want, " ", "")) {
+			t.Errorf("diff = %s, want %s", got, want)
+		}
+	}
+	wrong = errors.New("web.toml:3: no such key")
+	if got := send(t, c, "GET", "/api/v1/config/diff", "", 422); !strings.Contains(got, "web.toml:3: no such key") {
+		t.Errorf("diff = %s, want what is wrong", got)
 	}
 }
 

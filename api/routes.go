@@ -54,6 +54,7 @@ func (a *API) table() map[string]methods {
 
 		host:                 {"GET": a.object},
 		host + "/recheck":    {"POST": a.recheck},
+		host + "/result":     {"POST": a.submit},
 		service:              {"GET": a.object},
 		service + "/results": {"GET": a.results},
 		service + "/recheck": {"POST": a.recheck},
@@ -67,9 +68,16 @@ func (a *API) table() map[string]methods {
 	if a.o.Levels != nil {
 		t["/-/log-levels"] = methods{"GET": a.levels, "PUT": a.setLevel}
 	}
+	if a.o.Diff != nil {
+		t[v1+"config/diff"] = methods{"GET": onSocket(a.configDiff)}
+	}
 	if a.o.Journal != nil {
 		t[v1+"journal"] = methods{"GET": onSocket(a.journalInfo)}
 		t[v1+"journal/export"] = methods{"GET": onSocket(a.journalExport)}
+	}
+	if a.o.Sources != nil {
+		t[v1+"sources"] = methods{"GET": onSocket(a.sources)}
+		t[v1+"sources/refresh"] = methods{"POST": a.refreshSources}
 	}
 	if a.o.Metrics != nil {
 		t["/metrics"] = methods{"GET": foreign(a.o.Metrics)}

@@ -133,6 +133,7 @@ func TestRefusedOrders(t *testing.T) {
 	down := func(rest string) string { return web(`"order":"downtime",` + rest) }
 	f(web(`"order":"dance"`), 400, `order "dance" is none of acknowledge, unacknowledge, downtime, comment, cancel, recheck, disable, enable`)
 	f(`{"order":"recheck"}`, 400, `nobody is selected: give hosts, hostgroups, services or states; "*" is all`)
+	f(`{"order":"acknowledge","all_services":true}`, 400, `nobody is selected: give hosts, hostgroups, services or states; "*" is all`)
 	f(`{"order":"recheck","hosts":["web9","db9"],"hostgroups":["rome"]}`, 400,
 		"there is no host \"web9\"\nthere is no host \"db9\"\nthere is no hostgroup \"rome\", or no host is in it")
 	f(web(`"order":"recheck","services":["nope"]`), 404, `there is no service "nope" on host "web1"`)
@@ -144,7 +145,12 @@ func TestRefusedOrders(t *testing.T) {
 	f(`{"order":"recheck","states":["CRITICAL"],"services":["load"],"hosts":["*"]}`, 404, `nothing that can be run is selected`)
 	f(`{"order":"acknowledge","hosts":["w*"]}`, 404, `there is no problem to acknowledge among what is selected`)
 	f(`{"order":"cancel","id":"x"}`, 404, `nothing was ordered under the id "x", or it is over`)
-	f(`{"order":"cancel"}`, 400, `cancel needs the id of what is to be cancelled`)
+	f(`{"order":"cancel"}`, 400, `cancel needs the id of what is to be cancelled, or downtimes, or recurring`)
+	f(`{"order":"cancel","id":"x","downtimes":true}`, 400, `of id, downtimes and recurring, cancel takes only one`)
+	f(`{"order":"cancel","downtimes":true}`, 400, `nobody is selected: give hosts, hostgroups, services or states; "*" is all`)
+	f(`{"order":"cancel","downtimes":true,"hosts":["*"]}`, 404, `nothing that is selected has a downtime`)
+	f(`{"order":"cancel","recurring":"x"}`, 404, `nothing is there of a recurring downtime "x"`)
+	f(web(`"order":"recheck","downtimes":true,"recurring":"x"`), 400, "downtimes has no meaning for recheck\nrecurring has no meaning for recheck")
 	f(web(`"order":"comment"`), 400, `comment is empty`)
 	f(web(`"order":"comment","comment":" \n"`), 400, `comment is empty`)
 	f(web(`"order":"comment","comment":"`+strings.Repeat("x", 4097)+`"`), 400, `the comment has 4097 bytes, more than 4096`)
@@ -161,7 +167,11 @@ func TestRefusedOrders(t *testing.T) {
 	f(web(`"order":"acknowledge","expires":"2020-01-01T00:00:00Z"`), 400, `expires is not in the future`)
 	f(web(`"order":"acknowledge","expires":"9999-01-01T00:00:00Z"`), 400, `expires is more than 100 years away`)
 
-	f(down(`"comment":"x"`), 400, `a downtime needs end or duration`)
+	f(down(`"comment":"x"`), 400, `a downtime needs end, or a duration that is more than 0`)
+	f(down(`"duration":"0s"`), 400, `a downtime needs end, or a duration that is more than 0`)
+	f(down(`"duration":"99999999h"`), 400, `the body cannot be read: duration "99999999h" is too long`)
+	f(down(`"duration":"99999d"`), 400, `the body cannot be read: duration "99999d" is too long`)
+	f(down(`"duration":"5x"`), 400, `the body cannot be read: duration "5x" is not like 90m, 4h, 2d or 1w`)
 	f(down(`"duration":"-1h"`), 400, `the body cannot be read: duration "-1h" is not like 90m, 4h, 2d or 1w`)
 	f(down(`"duration":"1e9h"`), 400, `the body cannot be read: duration "1e9h" is not like 90m, 4h, 2d or 1w`)
 	f(down(`"duration":"2000000h"`), 400, `duration is more than 100 years`)
@@ -282,6 +292,58 @@ func TestCancel(t *testing.T) {
 	order(t, c, `{"order":"downtime","hosts":["db1"],"id":"b","trigger":"a","end":"`+in(5*time.Hour)+`"}`)
 	order(t, c, `{"order":"downtime","hosts":["app1"],"id":"c","trigger":"b","end":"`+in(5*time.Hour)+`"}`)
 	f(`{"order":"cancel","id":"a"}`, "web1 db1 app1")
+}
+
+// TestCancelOnHost: to cancel for a host takes back what covers its services, too.
+func TestCancelOnHost(t *testing.T) {
+	_, c := obedient(t)
+	const down = `{"order":"downtime","hosts":["*"],"all_services":true,"id":"a","duration":"1h"}`
+	f := func(path, body, want string) {
+		t.Helper()
+		order(t, c, down)
+		_, text, _ := strings.Cut(send(t, c, "POST", path, body, 200), "\r\n\r\n")
+		var out wire.Ordered
+		if err := json.Unmarshal([]byte(text), &out); err != nil || about(out) != want {
+			t.Errorf("%s %s is about %q, %v, want %q", path, body, about(out), err, want)
+		}
+	}
+	const web1 = "web1 web1!backup web1!disk / web1!load"
+	f("/api/v1/orders", `{"order":"cancel","id":"a","hosts":["web1"]}`, web1)
+	f("/api/v1/orders", `{"order":"cancel","id":"a","hosts":["web*"],"services":["load"]}`, "web1!load")
+	f("/api/v1/hosts/web1/cancel", `{"id":"a"}`, web1)
+	f("/api/v1/services/web1/load/cancel", `{"id":"a"}`, "web1!load")
+}
+
+// TestCancelDowntimes: without an ID, all downtimes of the selected are cancelled,
+// or what is there of one that recurs; nothing is left to wait for them in vain.
+func TestCancelDowntimes(t *testing.T) {
+	h, c := obedient(t)
+	f := func(body, want string) {
+		t.Helper()
+		if got := about(order(t, c, `{"order":"cancel",`+body+`}`)); got != want {
+			t.Errorf("%s is about %q, want %q", body, got, want)
+		}
+	}
+	order(t, c, `{"order":"downtime","hosts":["web1","db1"],"id":"a","start":"`+in(time.Hour)+`","duration":"1h"}`)
+	order(t, c, `{"order":"downtime","hosts":["web1"],"services":["load"],"id":"b","duration":"1h"}`)
+	order(t, c, `{"order":"comment","hosts":["web1"],"id":"a","comment":"x"}`)
+	order(t, c, `{"order":"downtime","hosts":["app1"],"id":"c","trigger":"a","end":"`+in(5*time.Hour)+`"}`)
+	f(`"downtimes":true,"hosts":["web1"],"services":["*"],"dry_run":true`, "web1!load")
+	f(`"downtimes":true,"hosts":["web1"]`, "web1 web1!load")
+	f(`"downtimes":true,"hosts":["db1"]`, "db1 app1")
+
+	for i, id := range []string{"backup@2035-01-01T00:00:00Z", "backup@2035-01-02T00:00:00Z", "backup@x"} {
+		at := alf.Command{Verb: alf.ScheduleDowntime, Key: alf.Key{Host: "web1"}, ID: id, Author: "[downtime.backup]",
+			Start: time.Now().Add(time.Duration(i) * time.Hour), End: time.Now().Add(9 * time.Hour)}
+		if id == "backup@x" {
+			at.Author = "me"
+		}
+		if _, err := h.apply(t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f(`"recurring":"backup"`, "web1 web1")
+	f(`"id":"backup@x"`, "web1")
 }
 
 func in(d time.Duration) string { return time.Now().Add(d).Format(time.RFC3339) }

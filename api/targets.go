@@ -8,6 +8,7 @@ import (
 
 	"alf"
 	"alf/api/wire"
+	"alf/state"
 )
 
 // only returns a command for row alone, and for the hosts behind it, if they are
@@ -21,9 +22,21 @@ func (a *API) only(row Row, o wire.Order, c alf.Command) ([]*target, error) {
 	}
 	c.Key = row.Key()
 	if o.Order == wire.OrderCancel {
-		return found(o, cancels(c, row.State()))
+		return a.cancelOn(row, o, c)
 	}
 	return append([]*target{{Command: c}}, a.children(map[alf.HostName]bool{c.Key.Host: true}, o, c)...), nil
+}
+
+// cancelOn returns the commands that cancel for row, and for the services on it if
+// it is a host: what was ordered for a host may have covered them.
+func (a *API) cancelOn(row Row, o wire.Order, c alf.Command) ([]*target, error) {
+	var out []*target
+	for r := range a.query.all([]string{string(row.Key().Host)}) {
+		if c.Key = r.Key(); row.Key().IsHost() || c.Key == row.Key() {
+			out = append(out, cancels(o, c, r.State())...)
+		}
+	}
+	return found(o, append(out, a.inVain(c, out)...))
 }
 
 const noChildren = "children: only hosts have others behind them"
@@ -93,7 +106,7 @@ func (a *API) targets(o wire.Order, c alf.Command) ([]*target, error) {
 		switch {
 		case !selects(o, row):
 		case o.Order == wire.OrderCancel:
-			out = append(out, cancels(c, row.State())...)
+			out = append(out, cancels(o, c, row.State())...)
 		case one(o) || able(o, row):
 			out = append(out, &target{Command: c})
 			if c.Key.IsHost() {
@@ -101,8 +114,8 @@ func (a *API) targets(o wire.Order, c alf.Command) ([]*target, error) {
 			}
 		}
 	}
-	if o.Order == wire.OrderCancel && selectorOf(o).IsZero() && len(o.States) == 0 {
-		out = append(out, a.inVain(c)...)
+	if o.Order == wire.OrderCancel {
+		out = append(out, a.inVain(c, out)...)
 	}
 	if o.Children != "" && len(out) > 0 && len(hosts) == 0 {
 		return nil, wire.NewError(http.StatusBadRequest, "%s", noChildren)
@@ -110,11 +123,16 @@ func (a *API) targets(o wire.Order, c alf.Command) ([]*target, error) {
 	return found(o, append(out, a.children(hosts, o, c)...))
 }
 
-// selects reports whether o is about row. To cancel an ID that nothing narrows is
-// about all that have it; states alone take in services, too.
+// anybody reports whether nothing in o says whom it is about.
+func anybody(o wire.Order) bool {
+	return len(o.Hosts)+len(o.Hostgroups)+len(o.Services)+len(o.States) == 0
+}
+
+// selects reports whether o is about row. To cancel is about whoever has what is
+// cancelled, services too, unless they are named; so are states alone.
 func selects(o wire.Order, row Row) bool {
 	selector := selectorOf(o)
-	if o.Order == wire.OrderCancel && selector.IsZero() || len(o.States) > 0 && len(o.Services) == 0 {
+	if (o.Order == wire.OrderCancel || len(o.States) > 0) && len(o.Services) == 0 {
 		selector.All = true
 	}
 	return selector.Takes(row.Key(), row.Service.Host) && (len(o.States) == 0 || slices.Contains(o.States, row.StateName()))
@@ -137,6 +155,12 @@ func able(o wire.Order, row Row) bool {
 func nobody(o wire.Order) string {
 	switch o.Order {
 	case wire.OrderCancel:
+		if o.Downtimes {
+			return "nothing that is selected has a downtime"
+		}
+		if o.Recurring != "" {
+			return "nothing is there of a recurring downtime " + quote(o.Recurring)
+		}
 		return "nothing was ordered under the id " + quote(o.ID) + ", or it is over"
 	case wire.OrderAcknowledge:
 		return "there is no problem to acknowledge among what is selected"
@@ -160,7 +184,7 @@ func one(o wire.Order) bool {
 func (a *API) checkSelector(o wire.Order) error {
 	var errs []error
 	fail := func(text string) { errs = append(errs, errors.New(text)) }
-	if selectorOf(o).IsZero() && len(o.States) == 0 && o.Order != wire.OrderCancel {
+	if anybody(o) && (o.Order != wire.OrderCancel || o.Downtimes) {
 		fail(`nobody is selected: give hosts, hostgroups, services or states; "*" is all`)
 	}
 	if len(o.Services) > 0 && o.AllServices {
@@ -192,26 +216,51 @@ func (a *API) checkSelector(o wire.Order) error {
 	return nil
 }
 
-// cancels returns the commands that undo for c.Key what was ordered under c.ID.
-func cancels(c alf.Command, st alf.State) []*target {
+// cancels returns the commands that undo for c.Key what o is to cancel of st.
+func cancels(o wire.Order, c alf.Command, st alf.State) []*target {
 	var out []*target
-	undo := func(verb alf.Verb, is bool) {
-		if c.Verb = verb; is {
-			out = append(out, &target{Command: c})
+	undo := func(verb alf.Verb, id string) {
+		c.Verb, c.ID = verb, id
+		out = append(out, &target{Command: c})
+	}
+	for _, d := range st.Downtimes {
+		name, recurs := state.Recurs(d)
+		if o.Downtimes || d.ID == o.ID || recurs && name == o.Recurring {
+			undo(alf.CancelDowntime, d.ID)
 		}
 	}
-	undo(alf.CancelDowntime, slices.ContainsFunc(st.Downtimes, func(d *alf.Downtime) bool { return d.ID == c.ID }))
-	undo(alf.Unacknowledge, st.Ack != nil && st.Ack.ID == c.ID)
-	undo(alf.DeleteComment, slices.ContainsFunc(st.Comments, func(x *alf.Comment) bool { return x.ID == c.ID }))
+	if o.ID == "" {
+		return out
+	}
+	if st.Ack != nil && st.Ack.ID == o.ID {
+		undo(alf.Unacknowledge, o.ID)
+	}
+	if slices.ContainsFunc(st.Comments, func(x *alf.Comment) bool { return x.ID == o.ID }) {
+		undo(alf.DeleteComment, o.ID)
+	}
 	return out
 }
 
-// inVain returns commands that cancel the downtimes which wait for c.ID, and those
-// which wait for them.
-func (a *API) inVain(c alf.Command) []*target {
-	first, waiting := c.ID, make(map[string][]*target)
+// inVain returns commands that cancel the downtimes which wait for one that is
+// nowhere any more once those are carried out, and the downtimes which wait for
+// them.
+func (a *API) inVain(c alf.Command, cancelled []*target) []*target {
+	type entry struct {
+		key alf.Key
+		id  string
+	}
+	gone, left, waiting := make(map[entry]bool), make(map[string]int), make(map[string][]*target)
+	for _, t := range cancelled {
+		if t.Verb == alf.CancelDowntime {
+			gone[entry{t.Key, t.ID}] = true
+		}
+	}
 	for row := range a.query.all(nil) {
 		for _, d := range row.State().Downtimes {
+			if gone[entry{row.Key(), d.ID}] {
+				continue
+			}
+			left[d.ID]++
 			if d.Trigger != "" && d.Trigger != d.ID && d.Began.IsZero() {
 				c.Verb, c.Key, c.ID = alf.CancelDowntime, row.Key(), d.ID
 				waiting[d.Trigger] = append(waiting[d.Trigger], &target{Command: c})
@@ -219,11 +268,16 @@ func (a *API) inVain(c alf.Command) []*target {
 		}
 	}
 	var out []*target
-	for ids := []string{first}; len(ids) > 0; ids = ids[1:] {
-		for _, t := range waiting[ids[0]] {
-			out, ids = append(out, t), append(ids, t.ID)
+	for all := cancelled; len(all) > 0; all = all[1:] {
+		id := all[0].ID
+		if left[id] > 0 {
+			continue
 		}
-		delete(waiting, ids[0])
+		for _, t := range waiting[id] {
+			out, all = append(out, t), append(slices.Clip(all), t)
+			left[t.ID]--
+		}
+		delete(waiting, id)
 	}
 	return out
 }

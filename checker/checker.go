@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +23,7 @@ type Options struct {
 	Runner alf.Runner
 	Record state.Recorder
 	Reader state.Reader // asked once, at the start, for what is known
+	Past   Past         // asked for what was known of what is new; nil: nothing was
 	Log    *slog.Logger // nil: discard
 
 	Version       string        // of Alf, for the log
@@ -31,10 +31,20 @@ type Options struct {
 	MaxPerHost    int           // checks that run on one host at a time; default 5
 	Drain         time.Duration // what running checks are given at the end; default 500 ms
 
+	// KeepRemoved is how long what leaves the configuration can come back and go on
+	// as it was; 0: it begins anew.
+	KeepRemoved time.Duration
+
 	// HostDownDisablesChecks leaves out the checks of services whose host is
 	// HARD and not UP, but for ordered ones (host_down_disable_service_checks,
 	// RULES H5).
 	HostDownDisablesChecks bool
+}
+
+// Past is the part of the log that a Checker reads.
+type Past interface {
+	// At is that of state.Log.
+	At(ctx context.Context, at time.Time, keys ...alf.Key) ([]*alf.Event, error)
 }
 
 // Checker runs checks and judges them. Use New.
@@ -91,8 +101,9 @@ type answer struct {
 type reload struct {
 	inventory *alf.Inventory
 	author    string
-	kept      []bool      // of its services: which are as they were
-	reply     chan<- Diff // room for one
+	diff      *Difference            // from what was before
+	former    map[alf.Key]*alf.Event // what was known of what is new
+	reply     chan<- Diff            // room for one
 }
 
 // The errors of Submit and Reload.
@@ -128,8 +139,25 @@ func (c *Checker) Submit(ctx context.Context, command alf.Command) (alf.ID, erro
 func (c *Checker) Reload(ctx context.Context, inventory *alf.Inventory, author string) (Diff, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.apply(ctx, Compare(c.inventory, inventory), author)
+}
+
+// Apply is Reload for who has compared before: with what was then the inventory of
+// the Checker, and still is.
+func (c *Checker) Apply(ctx context.Context, diff *Difference, author string) (Diff, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if diff.prev != c.inventory {
+		diff = Compare(c.inventory, diff.next)
+	}
+	return c.apply(ctx, diff, author)
+}
+
+func (c *Checker) apply(ctx context.Context, diff *Difference, author string) (Diff, error) {
 	reply := make(chan Diff, 1)
-	d, err := ask(ctx, c, c.reloads, reload{inventory, author, same(c.inventory, inventory), reply}, reply)
+	inventory := diff.next
+	r := reload{inventory, author, diff, c.former(ctx, diff.added), reply}
+	d, err := ask(ctx, c, c.reloads, r, reply)
 	if err != nil {
 		return Diff{}, fmt.Errorf("reload: %w", err)
 	}
@@ -161,26 +189,6 @@ func ask[Q, A any](ctx context.Context, c *Checker, to chan<- Q, question Q, rep
 	}
 }
 
-// same says which services of next are as they were in prev. Hosts are compared
-// once each, and not again with each of their services.
-func same(prev, next *alf.Inventory) []bool {
-	hosts := make(map[*alf.Host]bool, len(next.Hosts()))
-	for _, h := range next.Hosts() {
-		hosts[h] = reflect.DeepEqual(prev.Host(h.Name), h)
-	}
-	kept := make([]bool, len(next.Services()))
-	for i, s := range next.Services() {
-		was := prev.Service(s.Key)
-		if was == nil || !hosts[s.Host] || s.On != nil && !hosts[s.On] || spot(was) != spot(s) {
-			continue
-		}
-		now, then := *s, *was
-		now.Host, now.On, then.Host, then.On = nil, nil, nil, nil
-		kept[i] = reflect.DeepEqual(now, then)
-	}
-	return kept
-}
-
 // Ready returns nil while results are being recorded, else why they are not.
 func (c *Checker) Ready() error {
 	if err := c.failure.Load(); err != nil {
@@ -191,10 +199,14 @@ func (c *Checker) Ready() error {
 
 // Diff says what a reload changed.
 type Diff struct {
-	Added, Removed, Changed, Kept int
+	Added, Removed, Changed, Renamed, Kept int
 }
 
 // String returns the counts as a log or a person reads them.
 func (d Diff) String() string {
-	return fmt.Sprintf("%d added, %d removed, %d changed, %d kept", d.Added, d.Removed, d.Changed, d.Kept)
+	renamed := ""
+	if d.Renamed > 0 {
+		renamed = fmt.Sprintf(", %d renamed", d.Renamed)
+	}
+	return fmt.Sprintf("%d added, %d removed, %d changed%s, %d kept", d.Added, d.Removed, d.Changed, renamed, d.Kept)
 }

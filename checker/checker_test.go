@@ -92,7 +92,9 @@ func start(t *testing.T, o checker.Options, services ...*alf.Service) *bench {
 	if o.Record == nil {
 		o.Record = record
 	}
-	o.Reader = record
+	if o.Reader == nil {
+		o.Reader, o.Past = record, record
+	}
 	b := &bench{Checker: checker.New(o, inventory(services...)), record: record}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
@@ -468,6 +470,53 @@ func TestMacrosOfTheMoment(t *testing.T) {
 		for _, want := range []string{"check OK/0/3", "check CRITICAL/1/3", "check CRITICAL/2/3", "echo ''", `echo 'it'\''s bad'`} {
 			if !slices.Contains(got, want) {
 				t.Errorf("%q was not run: %q", want, got)
+			}
+		}
+	})
+}
+
+// TestMacrosOfOthers: a command sees the states of other hosts and services as
+// they are when it runs (RULES M4, M5).
+func TestMacrosOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		got := make(map[string]bool)
+		run := answering(func(_ context.Context, e alf.Execution) (alf.Exit, error) {
+			switch e.Argv[0] {
+			case "bad":
+				fmt.Fprint(e.Stdout, "full | used=9")
+				return alf.Exit{Code: 2}, nil
+			case "host":
+				fmt.Fprint(e.Stdout, "lost | rta=5")
+				return alf.Exit{Code: 2}, nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			got[strings.Join(append(e.Argv[1:], e.Env...), " ")] = true
+			return alf.Exit{}, nil
+		})
+		bad := service(host("web::1"), "disk: /")
+		bad.Argv = []alf.Template{alf.Text("bad")}
+		down := service(bad.Host, "")
+		down.Argv = []alf.Template{alf.Text("host")}
+		from := host("web2")
+		watcher := func(name, text string) *alf.Service {
+			s := service(from, name)
+			s.Argv = []alf.Template{alf.Text("watch"), alf.ParseTemplate(text)}
+			s.Env = []alf.EnvVar{{Name: "E", Value: alf.ParseTemplate("$HOSTSTATE:gone$")}}
+			return s
+		}
+		b := start(t, checker.Options{Runner: run}, bad, down,
+			watcher("of a service", "$SERVICESTATE:web::1:disk: /$ $SERVICEATTEMPT:web::1:disk: /$ $SERVICEPERFDATA:web::1:disk: /$ $SERVICESTATE$"),
+			watcher("of a host", "$HOSTSTATE:web::1$ $HOSTOUTPUT:web::1$ $HOSTPERFDATA:web::1$ $MAXHOSTATTEMPTS:web::1$ $HOSTSTATE$"))
+		time.Sleep(time.Hour)
+		b.stop()
+		for _, want := range []string{
+			"CRITICAL 1 used=9 OK E=UP", // its host is DOWN
+			"DOWN lost rta=5 3 UP E=UP",
+		} {
+			if !got[want] {
+				t.Errorf("%q was not run: %v", want, got)
 			}
 		}
 	})

@@ -1,7 +1,6 @@
 package checker
 
 import (
-	"cmp"
 	"time"
 
 	"alf"
@@ -28,7 +27,7 @@ func (l *loop) HostDownDisablesChecks() bool { return l.o.HostDownDisablesChecks
 // due again at its next interval, and meanwhile not late, for nobody expects it to
 // be run.
 func (l *loop) held(it *item, now time.Time) bool {
-	if !it.ordered.IsZero() && !now.Before(it.ordered) {
+	if it.hurried(now) {
 		return false
 	}
 	switch state.Held(it.service, it.state.Off, l, now).Reason {
@@ -37,9 +36,9 @@ func (l *loop) held(it *item, now time.Time) bool {
 	case state.DependencyFails:
 		l.stats.held.Add(1)
 		it.since = now
-		l.plan(it, grid(it.service.Key, cmp.Or(it.service.Interval, it.service.Retry), now))
+		l.plan(it, it.laterDue(now))
 	default:
-		l.plan(it, firstDue(it.service, it.state, time.Time{}, now))
+		l.plan(it, it.firstDue(time.Time{}, now))
 	}
 	return true
 }

@@ -11,7 +11,10 @@ import (
 
 // around is what package state needs to know besides it.
 func (l *loop) around(it *item, now time.Time) state.Around {
-	a := state.Around{Now: now, Started: it.since}
+	a := state.Around{Now: now, Started: it.since, Times: it.times, Running: it.busy}
+	if it.times.Scheduled() {
+		a.Result = it.result
+	}
 	bastion := l.bastion(it)
 	a.CutOff = bastion != nil && bastion.state.Status != alf.Up
 	if !it.service.Key.IsHost() {
@@ -144,7 +147,7 @@ func (it *item) fine() bool {
 // for it for a while.
 func (l *loop) ask(host *item, news bool, now time.Time) {
 	last := later(host.asked, host.state.LastCheck)
-	if host.busy || !host.service.Scheduled() || host.state.Off.Has(alf.SwitchChecks) || !news && now.Sub(last) < hostHorizon {
+	if host.busy || !host.service.Scheduled() || host.state.Off.Has(alf.SwitchChecks) || !host.times.Open(now) || !news && now.Sub(last) < hostHorizon {
 		return
 	}
 	host.asked = now
@@ -319,17 +322,15 @@ func (l *loop) ring() {
 
 func (l *loop) tick(it *item, now time.Time) {
 	next, change, _ := state.Tick(it.service, it.state, l.around(it, now))
-	if it.busy && change == alf.ChangeStale {
-		// It is being checked, and says so soon.
-		l.alarms.set(&it.alarm, now.Add(it.service.Interval))
-		return
-	}
-	if change == 0 && next.LastCheck.Equal(it.state.LastCheck) {
+	missing := state.Missing(it.state, next)
+	if change == 0 && missing == nil {
 		l.watch(it, now)
 		return
 	}
 	prev := it.state
-	it.state = next
+	if it.state = next; missing != nil {
+		it.result = missing
+	}
 	l.log(it, prev, change)
 	l.record(it.event(alf.KindTick, change, now))
 	l.follow(it, change, now)

@@ -4,15 +4,20 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"iter"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"alf"
+	"alf/api/wire"
 	"alf/checker"
+	"alf/sinks"
 	"alf/state"
 	"alf/state/memory"
 )
@@ -221,6 +226,9 @@ func TestSwitches(t *testing.T) {
 		b := start(t, checker.Options{Runner: w.runner()}, s)
 		time.Sleep(10 * time.Minute)
 		b.order(t, alf.Command{Verb: alf.SwitchOff, Key: s.Key, Switch: alf.SwitchChecks | alf.SwitchPassive})
+		if at := b.head(s.Key).NextCheck; !at.IsZero() {
+			t.Errorf("switched off, and the next check is at %v", at)
+		}
 		was := w.count("check_load")
 		time.Sleep(time.Hour)
 		if n := w.count("check_load") - was; n != 0 || !b.head(s.Key).State.Stale.IsZero() {
@@ -260,6 +268,119 @@ func TestFreshness(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		if got := b.status(t, s); got != "UNKNOWN HARD" {
 			t.Errorf("after two hours more: %s", got)
+		}
+	})
+}
+
+// TestFreshnessIsShown: what people and metrics see of a result that did not come
+// is that, not what the last one said.
+func TestFreshnessIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, never := service(host("web1"), "backup"), service(host("web1"), "never")
+		never.Host, never.On = s.Host, s.Host
+		for _, s := range []*alf.Service{s, never} {
+			s.Passive, s.Freshness, s.MaxAttempts = true, 10*time.Second, 1
+		}
+		b := start(t, checker.Options{Runner: says(0, "OK")}, s, never)
+		b.order(t, alf.Command{Verb: alf.Submit, Key: s.Key, Output: "OK - backup done|size=5GB\nall of it"})
+		time.Sleep(11 * time.Second)
+		for _, s := range []*alf.Service{s, never} {
+			head := b.head(s.Key)
+			got := wire.NewService(s, head)
+			if got.State != "UNKNOWN" || got.Output != "No result for 10s" || len(got.Perfdata) != 0 || got.LongOutput != "" {
+				t.Errorf("%v is shown as %s: %q, %q, %v", s.Key, got.State, got.Output, got.LongOutput, got.Perfdata)
+			}
+			metrics := httptest.NewRecorder()
+			sinks.NewPrometheus("1", func() iter.Seq[*alf.Event] { return slices.Values([]*alf.Event{head}) }).
+				ServeHTTP(metrics, httptest.NewRequest("GET", "/metrics", nil))
+			if body := metrics.Body.String(); strings.Contains(body, "alf_perfdata_value{") {
+				t.Errorf("%v still has perfdata in metrics: %s", s.Key, body)
+			}
+			entries, err := b.record.At(t.Context(), time.Now(), s.Key)
+			if err != nil || entries[0].State.Output != "No result for 10s" {
+				t.Errorf("the log says %+v, %v", entries, err)
+			}
+		}
+		if n := len(b.last(s.Key)); n != 1 {
+			t.Errorf("%d results, want the one that came", n)
+		}
+		b.order(t, alf.Command{Verb: alf.Submit, Key: s.Key, Output: "OK - again|size=6GB"})
+		if got := wire.NewService(s, b.head(s.Key)); got.Output != "OK - again" || len(got.Perfdata) != 1 {
+			t.Errorf("when it comes again: %q, %v", got.Output, got.Perfdata)
+		}
+	})
+}
+
+// TestLogHasNews: what is as it was does not fill the log, however often time or a
+// dead link says so.
+func TestLogHasNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lost atomic.Bool
+		runner := answering(func(context.Context, alf.Execution) (alf.Exit, error) {
+			if lost.Load() {
+				return alf.Exit{}, &alf.RunError{Cause: alf.CauseTransport, Err: errors.New("no route")}
+			}
+			return alf.Exit{Code: 2}, nil
+		})
+		old, retried := service(host("web1"), "old"), service(host("web2"), "retried")
+		old.Passive, old.Freshness = true, 10*time.Second
+		retried.MaxAttempts = 10
+		b := start(t, checker.Options{Runner: runner}, old, retried)
+		began := time.Now()
+		time.Sleep(90 * time.Second)
+		lost.Store(true)
+		time.Sleep(time.Hour)
+		want := []string{"10s tick status,type", "20s tick", "30s tick type,hard"}
+		if got := b.log(t, old.Key, began); !slices.Equal(got, want) {
+			t.Errorf("what gets no result: %q, want %q", got, want)
+		}
+		attempt := b.head(retried.Key).State.Attempt
+		got := b.log(t, retried.Key, began)
+		if len(got) != attempt+1 || !strings.HasSuffix(got[attempt], "result stale") {
+			t.Errorf("at attempt %d when the link was lost: %q", attempt, got)
+		}
+	})
+}
+
+// TestFreshnessWaitsForARun: while a check runs, its last result is not too old,
+// for the next one is under way.
+func TestFreshnessWaitsForARun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hangs atomic.Bool
+		runner := answering(func(ctx context.Context, _ alf.Execution) (alf.Exit, error) {
+			if hangs.Load() {
+				<-ctx.Done()
+				return alf.Exit{}, ctx.Err()
+			}
+			time.Sleep(9 * time.Second)
+			return alf.Exit{}, nil
+		})
+		s := service(host("web1"), "slow")
+		s.Interval, s.Freshness, s.MaxAttempts = 2*time.Second, 6*time.Second, 1
+		b := start(t, checker.Options{Runner: runner}, s)
+		began := time.Now()
+		time.Sleep(10 * time.Second)
+		b.order(t, alf.Command{Verb: alf.ScheduleDowntime, Key: s.Key, ID: "d", Start: time.Now(), End: time.Now().Add(7 * time.Second)})
+		time.Sleep(5 * time.Minute)
+		for _, line := range b.log(t, s.Key, began) {
+			if strings.Contains(line, "tick") && !strings.HasSuffix(line, "tick downtime end") {
+				t.Errorf("too old while it was run: %s", line)
+			}
+		}
+		if e := b.head(s.Key); e.State.Status != alf.OK || len(e.State.Downtimes) != 0 {
+			t.Errorf("in the end: %+v", e.State)
+		}
+		// What is not run any more does become too old.
+		b.order(t, alf.Command{Verb: alf.SwitchOff, Key: s.Key, Switch: alf.SwitchChecks})
+		time.Sleep(30 * time.Second)
+		if got := b.status(t, s); got != "UNKNOWN HARD" {
+			t.Errorf("switched off for 30 s: %s", got)
+		}
+		hangs.Store(true)
+		b.order(t, alf.Command{Verb: alf.SwitchOn, Key: s.Key, Switch: alf.SwitchChecks})
+		time.Sleep(3 * time.Minute)
+		if got := b.status(t, s); got != "CRITICAL HARD" && got != "UNKNOWN HARD" {
+			t.Errorf("run until its timeout: %s", got)
 		}
 	})
 }

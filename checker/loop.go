@@ -23,14 +23,16 @@ const (
 type item struct {
 	service *alf.Service
 	state   alf.State
-	result  *alf.Result // the last one
-	since   time.Time   // when Alf began to look at it
+	result  *alf.Result  // the last one
+	since   time.Time    // when Alf began to look at it
+	times   *state.Times // nil: it is due every interval, at any time
 
 	check   entry     // when it is next due by itself
 	alarm   entry     // when time will do something to it, at the latest
 	started time.Time // when it was due that is running or waiting now
 	busy    bool      // running, or waiting for its host
 	ordered time.Time // for then, by a person: what made Alf wait does not count; zero: not
+	forced  bool      // ordered whatever check_period says
 	asked   time.Time // when it was last due out of turn, of a host
 	gone    bool      // left the configuration while it was busy
 }
@@ -38,7 +40,7 @@ type item struct {
 // place is where plugins run, with a bound of its own.
 type place struct {
 	running int
-	waiting []*item
+	line    line
 	stalled bool // what waits could not start though there is room here
 }
 
@@ -53,6 +55,7 @@ type loop struct {
 	*Checker
 	items   map[alf.Key]*item
 	checked *alf.Inventory // what is checked; Checker.inventory is for Reload
+	up      time.Time      // since when the loop runs
 	family
 	waiters map[string]map[*item]bool // by the ID of a downtime: who has one that begins with it
 	agenda  agenda                    // of checks
@@ -62,6 +65,7 @@ type loop struct {
 	running int
 
 	queue   []*alf.Event     // judged, not yet durable
+	lately  []*alf.Event     // with which the last reload removed what it did
 	replies []waiting        // who waits for events in the queue
 	retry   time.Duration    // the pause before the next try; 0: the record works
 	next    time.Time        // of that try
@@ -168,26 +172,37 @@ func (l *loop) restore(ctx context.Context) error {
 		heads[e.Key] = e
 	}
 	now := time.Now()
-	l.checked = l.inventory
+	l.checked, l.up = l.inventory, now
 	l.family = kin(l.checked)
 	l.recordStart(heads, now)
+	var fresh []*alf.Service
+	for _, s := range l.checked.Services() {
+		if heads[s.Key] == nil {
+			fresh = append(fresh, s)
+		}
+	}
+	former := l.former(ctx, fresh)
 	var added []*item // while Alf did not run
 	for _, s := range l.checked.Services() {
-		it, planned := l.add(s), time.Time{}
-		if e := heads[s.Key]; e == nil {
-			added = append(added, it)
-		} else {
+		it, planned, from := l.add(s), time.Time{}, origin{}
+		if e := heads[s.Key]; e != nil {
 			it.state, it.result, planned = e.State, e.Result, e.NextCheck
-			delete(heads, s.Key)
+			l.catchUp(it, e, now)
+		} else {
+			added = append(added, it)
+			from = l.recall(it, heads, former)
 		}
-		l.plan(it, firstDue(s, it.state, planned, now))
+		l.plan(it, it.firstDue(planned, now))
+		l.goOn(it, from, now)
 		l.watch(it, now)
 	}
 	for _, s := range l.checked.Services() {
 		l.renew(l.items[s.Key], now)
 	}
 	for key, e := range heads {
-		l.record(&alf.Event{Time: now, Key: key, Kind: alf.KindRemoved, State: e.State, Result: e.Result})
+		if l.items[key] == nil {
+			l.left(key, e.State, e.Result, now)
+		}
 	}
 	l.enrolAll(added, now)
 	l.count()
@@ -207,7 +222,7 @@ func (l *loop) recordStart(heads map[alf.Key]*alf.Event, now time.Time) {
 }
 
 func (l *loop) add(s *alf.Service) *item {
-	it := &item{service: s, since: time.Now()}
+	it := &item{service: s, since: time.Now(), times: l.timesOf(s)}
 	it.check, it.alarm = entry{item: it, index: -1}, entry{item: it, index: -1}
 	l.items[s.Key] = it
 	return it
@@ -219,9 +234,11 @@ func (l *loop) plan(it *item, due time.Time) {
 	if it.state.Off.Has(alf.SwitchChecks) {
 		due = time.Time{}
 	}
-	if at := it.ordered; !at.IsZero() && (due.IsZero() || at.Before(due)) {
+	at := it.orderedFor()
+	if !at.IsZero() && (due.IsZero() || at.Before(due)) {
 		due = at
 	}
+	it.check.first = !at.IsZero() && !at.After(time.Now())
 	l.agenda.set(&it.check, due)
 }
 
@@ -272,13 +289,17 @@ func (l *loop) begin() {
 			return
 		}
 		it := e.item
+		if it.closed(e.due, now) {
+			l.plan(it, it.firstDue(time.Time{}, now))
+			continue
+		}
 		if l.held(it, now) {
 			continue
 		}
 		it.busy, it.started = true, e.due
 		p := l.place(it)
 		if p.running >= l.o.MaxPerHost {
-			p.waiting = append(p.waiting, it)
+			p.line.join(it, it.hurried(now))
 			l.stats.waiting.Add(1)
 			continue
 		}
@@ -312,11 +333,9 @@ func (l *loop) run(p *place, it *item) {
 	l.stats.running.Add(1)
 	l.stats.started.Add(1)
 	now := time.Now()
-	m := moment{key: it.service.Key, state: it.state, result: it.result, max: it.service.MaxAttempts, now: now}
-	if host := l.items[alf.Key{Host: it.service.Key.Host}]; host != nil {
-		m.host = host.state
-	}
-	ordered := !it.ordered.IsZero() && !now.Before(it.ordered)
+	m := l.moment(it, now)
+	m.others = l.demand(it.service, now)
+	ordered := it.hurried(now)
 	if ordered {
 		it.ordered = time.Time{}
 	}
@@ -331,9 +350,9 @@ func (l *loop) finish(f finished) {
 		return
 	}
 	now := time.Now()
-	l.stats.missed.Add(missed(it.service, it.started, now))
+	l.stats.missed.Add(it.missed(it.started, now))
 	change := l.judge(it, f.result, now)
-	l.plan(it, nextDue(it.service, it.state, f.result.End))
+	l.plan(it, it.nextDue(f.result.End))
 	l.recordResult(it, change, now)
 	l.react(it, change, now)
 }
@@ -346,14 +365,14 @@ func (l *loop) leave(it *item) {
 	p := l.place(it)
 	p.running--
 	l.resume(p)
-	if p.running == 0 && len(p.waiting) == 0 {
+	if p.running == 0 && p.line.len() == 0 {
 		delete(l.places, spot(it.service))
 	}
 }
 
 // resume starts what waits for a place, as far as the bounds allow.
 func (l *loop) resume(p *place) {
-	for len(p.waiting) > 0 && p.running < l.o.MaxPerHost {
+	for p.line.len() > 0 && p.running < l.o.MaxPerHost {
 		if !l.free() {
 			if !p.stalled {
 				p.stalled = true
@@ -361,8 +380,7 @@ func (l *loop) resume(p *place) {
 			}
 			return
 		}
-		next := p.waiting[0]
-		p.waiting = p.waiting[1:]
+		next := p.line.next()
 		l.stats.waiting.Add(-1)
 		if !next.gone {
 			l.run(p, next)
@@ -423,21 +441,20 @@ func (l *loop) reload(r reload) Diff {
 	l.checked = r.inventory
 	l.family = kin(l.checked)
 	standing := l.standing()
-	var d Diff
+	l.latest(r.former, now)
 	for i, s := range r.inventory.Services() {
 		it := l.items[s.Key]
 		switch {
 		case it == nil:
-			d.Added++
 			it = l.add(s)
-			l.plan(it, firstDue(s, it.state, time.Time{}, now))
+			from := l.inherit(it, l.renamed(r.diff, s.Key), r.former)
+			l.plan(it, it.firstDue(time.Time{}, now))
+			l.goOn(it, from, now)
 			l.watch(it, now)
 			l.enrol(it, standing, now)
-		case r.kept[i]:
-			d.Kept++
-			it.service = s
+		case r.diff.kept[i]:
+			l.keep(it, s, now)
 		default:
-			d.Changed++
 			l.change(it, s, now)
 		}
 	}
@@ -446,11 +463,11 @@ func (l *loop) reload(r reload) Diff {
 	}
 	for key, it := range l.items {
 		if r.inventory.Service(key) == nil {
-			d.Removed++
-			l.remove(it, now)
+			l.remove(it, r.diff.to[key], now)
 		}
 	}
 	l.count()
+	d := r.diff.Counts()
 	l.record(&alf.Event{Time: now, Kind: alf.KindDaemon, Author: r.author, Text: "configuration: " + d.String()})
 	return d
 }
@@ -464,11 +481,30 @@ func (l *loop) change(it *item, s *alf.Service, now time.Time) {
 		l.replace(it, s, now)
 		return
 	}
-	it.service = s
-	timing := func(s *alf.Service) [3]any { return [3]any{s.Interval, s.Retry, s.Scheduled()} }
-	if !it.busy && timing(old) != timing(s) {
-		l.plan(it, firstDue(s, it.state, time.Time{}, now))
+	it.service, it.times = s, l.timesOf(s)
+	timing := func(s *alf.Service) [5]any {
+		return [5]any{s.Interval, s.Retry, s.Scheduled(), s.Schedule, s.CheckPeriod}
 	}
+	if old.Schedule != s.Schedule {
+		it.since = now // nobody expected anything of the new one before
+	}
+	if !it.busy && timing(old) != timing(s) {
+		l.plan(it, it.firstDue(time.Time{}, now))
+	}
+	l.watch(it, now)
+}
+
+// keep gives it settings that are as they were. The timeperiod of that name may
+// be another one.
+func (l *loop) keep(it *item, s *alf.Service, now time.Time) {
+	it.service, it.times = s, l.timesOf(s)
+	if s.CheckPeriod == "" {
+		return
+	}
+	if !it.busy {
+		l.plan(it, it.firstDue(time.Time{}, now))
+	}
+	l.watch(it, now)
 }
 
 // replace puts a new item in the place of a busy one, whose result is dropped.
@@ -476,17 +512,31 @@ func (l *loop) replace(it *item, s *alf.Service, now time.Time) {
 	it.gone = true
 	l.alarms.set(&it.alarm, time.Time{})
 	next := l.add(s)
-	next.state, next.result, next.ordered = it.state, it.result, it.ordered
+	next.state, next.result, next.ordered, next.forced = it.state, it.result, it.ordered, it.forced
 	l.watch(next, now)
-	l.plan(next, firstDue(s, next.state, time.Time{}, now))
+	l.plan(next, next.firstDue(time.Time{}, now))
 }
 
-func (l *loop) remove(it *item, now time.Time) {
+// renamed returns the item that is called key from now on, or nil.
+func (l *loop) renamed(d *Difference, key alf.Key) *item {
+	from, ok := d.from[key]
+	if !ok {
+		return nil
+	}
+	return l.items[from]
+}
+
+// remove takes it out; to is its new name, if it has one.
+func (l *loop) remove(it *item, to alf.Key, now time.Time) {
 	it.gone = true
 	l.agenda.set(&it.check, time.Time{})
 	l.alarms.set(&it.alarm, time.Time{})
 	delete(l.items, it.service.Key)
-	l.record(&alf.Event{Time: now, Key: it.service.Key, Kind: alf.KindRemoved, State: it.state, Result: it.result})
+	if to != (alf.Key{}) {
+		l.moved(it.service.Key, to, now)
+		return
+	}
+	l.left(it.service.Key, it.state, it.result, now)
 }
 
 func (l *loop) record(e *alf.Event) {
@@ -554,7 +604,7 @@ func (l *loop) reply() {
 // makes durable what there is.
 func (l *loop) drain() {
 	for _, p := range l.places {
-		p.waiting = nil
+		p.line = line{}
 	}
 	l.timer.Reset(l.o.Drain)
 	for l.running > 0 {

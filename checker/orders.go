@@ -3,7 +3,6 @@ package checker
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -39,9 +38,11 @@ func (l *loop) recheck(it *item, o order) {
 		return
 	}
 	now := time.Now()
-	it.ordered = later(now, o.command.Due)
+	it.ordered, it.forced = later(now, o.command.Due), !o.command.IfOn
 	if !it.busy {
 		l.plan(it, it.check.due)
+	} else if it.hurried(now) {
+		l.place(it).line.hurry(it)
 	}
 	l.note(it, o.command, 0, now)
 	o.reply <- answer{}
@@ -62,7 +63,7 @@ func (l *loop) submit(it *item, o order) {
 	conclude(o.result, it.service, o.output)
 	change := l.judge(it, o.result, now)
 	if !it.busy {
-		l.plan(it, nextDue(it.service, it.state, now))
+		l.plan(it, it.nextDue(now))
 	}
 	e := l.recordResult(it, change, now)
 	e.Author = o.command.Author
@@ -73,6 +74,9 @@ func (l *loop) submit(it *item, o order) {
 // apply carries out what changes a state by itself.
 func (l *loop) apply(it *item, o order) {
 	now := time.Now()
+	if o.command.Verb == alf.CancelDowntime {
+		l.succeed(it, o.command.ID, now)
+	}
 	next, change, err := state.Apply(it.service, it.state, o.command, l.around(it, now))
 	if err != nil {
 		err = fmt.Errorf("%q: %w", it.service.Key, err)
@@ -81,17 +85,16 @@ func (l *loop) apply(it *item, o order) {
 		o.reply <- answer{err: err}
 		return
 	}
-	prev := it.state
 	it.state = next
+	if change.Has(alf.ChangeSwitch) && it.times.Scheduled() {
+		it.since = now
+	}
+	if change.Has(alf.ChangeSwitch) && o.command.Switch.Has(alf.SwitchChecks) && !it.busy {
+		l.plan(it, it.firstDue(time.Time{}, now)) // which the note tells
+	}
 	e := l.note(it, o.command, change, now)
 	l.replies = append(l.replies, waiting{e, o.reply})
-	if change.Has(alf.ChangeSwitch) && o.command.Switch.Has(alf.SwitchChecks) && !it.busy {
-		l.plan(it, firstDue(it.service, it.state, time.Time{}, now))
-	}
 	l.follow(it, change, now)
-	if i := slices.IndexFunc(prev.Downtimes, func(d *alf.Downtime) bool { return d.ID == o.command.ID }); i >= 0 && change.Has(alf.ChangeCancelled) {
-		l.succeed(it, prev.Downtimes[i], now)
-	}
 }
 
 // note records an order that somebody gave, and what it changed.

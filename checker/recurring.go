@@ -29,16 +29,20 @@ func (l *loop) renew(it *item, now time.Time) {
 		if slices.Contains(it.service.Recurring, name) {
 			r = l.checked.Recurring(name)
 		}
-		if state.Outdated(d, r) {
-			l.carryOut(it, []alf.Command{{Verb: alf.CancelDowntime, ID: d.ID, Author: d.Author}}, now)
-		}
+		l.carryOutAsOne(it, state.Renewals(name, r, it.state, now), now)
 	}
 	l.recur(it, now)
 }
 
-// succeed plans the occurrence after one that somebody cancels before it starts:
-// that a later one is planned says that this one is not wanted.
-func (l *loop) succeed(it *item, cancelled *alf.Downtime, now time.Time) {
+// succeed plans the occurrence after one that somebody is about to cancel before
+// it starts: that a later one is planned says that this one is not wanted. So it
+// comes first, that a kill in between forgets the order rather than its mark.
+func (l *loop) succeed(it *item, id string, now time.Time) {
+	i := slices.IndexFunc(it.state.Downtimes, func(d *alf.Downtime) bool { return d.ID == id })
+	if i < 0 {
+		return
+	}
+	cancelled := it.state.Downtimes[i]
 	name, ok := state.Recurs(cancelled)
 	if !ok || !cancelled.Start.After(now) || !slices.Contains(it.service.Recurring, name) {
 		return
@@ -62,4 +66,23 @@ func (l *loop) carryOut(it *item, orders []alf.Command, now time.Time) {
 		l.note(it, c, change, now)
 		l.follow(it, change, now)
 	}
+}
+
+// carryOutAsOne gives orders that nobody waits for, with one event for all of
+// them: it says what the last one does.
+func (l *loop) carryOutAsOne(it *item, orders []alf.Command, now time.Time) {
+	var changes alf.Change
+	next := it.state
+	for i := range orders {
+		orders[i].Time = now
+		var change alf.Change
+		next, change, _ = state.Apply(it.service, next, orders[i], l.around(it, now))
+		changes |= change
+	}
+	if changes == 0 {
+		return
+	}
+	it.state = next
+	l.note(it, orders[len(orders)-1], changes, now)
+	l.follow(it, changes, now)
 }

@@ -131,3 +131,82 @@ func TestRecurring(t *testing.T) {
 		b.stop()
 	})
 }
+
+// TestCancelledOccurrence: one that somebody cancelled does not come back with
+// another comment or length of its table, nor does what is planned then.
+func TestCancelledOccurrence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		record := memory.New(memory.Options{History: 1000})
+		s := service(host("web1"), "disk")
+		s.Recurring = []string{"backup"}
+		table := func(text string, flexible time.Duration, at time.Duration) *alf.Inventory {
+			r := &alf.Recurring{Name: "backup", Schedule: daily(at), Duration: time.Hour, Flexible: flexible, Text: text}
+			return inventory(s).With(alf.Calendar{Recurring: map[string]*alf.Recurring{r.Name: r}})
+		}
+		b := run(t, record, table("old", 0, 2*time.Hour))
+		f := func(what, want string) {
+			t.Helper()
+			if got := b.downtimes(s.Key); got != want {
+				t.Errorf("%s: %q, want %q", what, got, want)
+			}
+		}
+		reload := func(inventory *alf.Inventory) {
+			t.Helper()
+			if _, err := b.Reload(t.Context(), inventory, "me"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cancel := func(id string) {
+			t.Helper()
+			b.order(t, alf.Command{Verb: alf.CancelDowntime, Key: s.Key, ID: id, Author: "me"})
+		}
+		time.Sleep(150 * time.Minute)
+		f("while it lasts", "01 02:00*, 02 02:00")
+		cancel("backup@2000-01-01T02:00:00Z")
+		f("cancelled", "02 02:00")
+		reload(table("new", 0, 2*time.Hour))
+		f("with another comment", "02 02:00")
+		if d := b.head(s.Key).State.Downtimes[0]; d.Text != "new" {
+			t.Errorf("planned as %+v", d)
+		}
+		b.stop()
+		b = run(t, record, table("newer", 0, 2*time.Hour))
+		f("and another one after a restart", "02 02:00")
+		cancel("backup@2000-01-02T02:00:00Z")
+		reload(table("newest", 0, 2*time.Hour))
+		f("the next one, too", "03 02:00")
+		reload(table("newest", 0, 140*time.Minute))
+		f("at another time, which has just been", "02 02:20")
+
+		// Whatever the journal ends with, the one that was cancelled stays so.
+		for _, e := range b.last(s.Key) {
+			planned := e.State.Downtimes
+			if e.Change.Has(alf.ChangeCancelled) && len(planned) == 0 {
+				t.Errorf("a kill after %q would forget what was cancelled", e.Text)
+			}
+		}
+		b.stop()
+	})
+}
+
+// TestOpenOccurrence: a flexible one that waits for a problem does so with what
+// its table says now.
+func TestOpenOccurrence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := service(host("web1"), "disk")
+		s.Recurring = []string{"backup"}
+		table := func(text string) *alf.Inventory {
+			r := &alf.Recurring{Name: "backup", Schedule: daily(2 * time.Hour), Duration: time.Hour, Flexible: 4 * time.Hour, Text: text}
+			return inventory(s).With(alf.Calendar{Recurring: map[string]*alf.Recurring{r.Name: r}})
+		}
+		b := run(t, memory.New(memory.Options{History: 1000}), table("old"))
+		time.Sleep(150 * time.Minute)
+		if _, err := b.Reload(t.Context(), table("new"), "me"); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.downtimes(s.Key); got != "01 02:00, 02 02:00" || b.head(s.Key).State.Downtimes[0].Text != "new" {
+			t.Errorf("%q: %+v", got, b.head(s.Key).State.Downtimes[0])
+		}
+		b.stop()
+	})
+}

@@ -22,7 +22,7 @@ const (
 // Run runs a service's check once, as the loop does, and returns what came of
 // it. The error is ctx's, if that ended first: then there is no result.
 func Run(ctx context.Context, runner alf.Runner, s *alf.Service, due time.Time) (*alf.Result, error) {
-	return job{s, due, moment{key: s.Key, max: s.MaxAttempts, now: time.Now()}, true}.run(ctx, runner)
+	return job{s, due, moment{max: s.MaxAttempts, now: time.Now()}, true}.run(ctx, runner)
 }
 
 // job is one run of a check.
@@ -42,6 +42,9 @@ func (j job) run(ctx context.Context, runner alf.Runner) (*alf.Result, error) {
 	stdout, stderr := &clip{limit: cmp.Or(s.MaxOutput, defaultOutput), tailed: s.Expect != nil}, &clip{limit: maxStderr}
 	e, command := execution(s, j.moment)
 	e.Stdout, e.Stderr, e.Ordered = stdout, stderr, j.ordered
+	if j.ordered {
+		e.Priority = alf.AdHoc
+	}
 	before := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, s.Timeout+giveUp)
 	defer cancel()

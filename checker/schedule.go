@@ -84,6 +84,7 @@ type entry struct {
 	item  *item
 	due   time.Time // zero: never
 	index int       // in the agenda; -1: not there
+	first bool      // somebody waits for it, who has ordered it for now
 }
 
 // agenda is a heap of entries by due time. Those without one are not in it.
@@ -91,8 +92,15 @@ type agenda []*entry
 
 var _ heap.Interface = (*agenda)(nil)
 
-func (a agenda) Len() int           { return len(a) }
-func (a agenda) Less(i, j int) bool { return a[i].due.Before(a[j].due) }
+func (a agenda) Len() int { return len(a) }
+
+// Less puts what is ordered for now before what is due, however long.
+func (a agenda) Less(i, j int) bool {
+	if a[i].first != a[j].first {
+		return a[i].first
+	}
+	return a[i].due.Before(a[j].due)
+}
 
 func (a agenda) Swap(i, j int) {
 	a[i], a[j] = a[j], a[i]

@@ -10,7 +10,7 @@ type Stats struct {
 	Waiting   int64  // due, but the bounds hold them back
 	Queued    int64  // results that wait for the record
 	Started   uint64 // checks
-	Missed    uint64 // slots that passed while a check still ran or waited
+	Missed    uint64 // slots that passed while a check still ran or waited, of schedules also while Alf did not run
 	Held      uint64 // checks that were not run because of a dependency
 	Refused   uint64 // times that the record failed
 }

@@ -118,7 +118,7 @@ func (c *Client) Recheck(ctx context.Context, key alf.Key) error {
 // record yet.
 var ErrWaits = errors.New("the result is not recorded yet, and is lost if Alf ends before it is")
 
-// Submit hands in a result of a service that somebody else found.
+// Submit hands in a result of a host or service that somebody else found.
 func (c *Client) Submit(ctx context.Context, key alf.Key, s wire.Submission) error {
 	resp, err := c.do(ctx, http.MethodPost, path(key)+"/result", s, "application/json")
 	if err != nil {
@@ -149,9 +149,20 @@ func (c *Client) OrderOne(ctx context.Context, key alf.Key, o wire.Order) (*wire
 }
 
 // Reload makes Alf read its configuration again. The error says what is wrong
-// with it; then nothing has changed.
+// with it, or that too much would disappear; then nothing has changed.
 func (c *Client) Reload(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/-/reload", nil, nil)
+}
+
+// ForceReload is Reload, however much disappears.
+func (c *Client) ForceReload(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/-/reload?force=true", nil, nil)
+}
+
+// ConfigDiff returns what Reload would change. The error is that of Reload, but
+// for what disappears.
+func (c *Client) ConfigDiff(ctx context.Context) (*wire.ConfigDiff, error) {
+	return get[wire.ConfigDiff](ctx, c, "/api/v1/config/diff")
 }
 
 // Levels returns the log levels of all rooms.
@@ -166,6 +177,21 @@ func (c *Client) Levels(ctx context.Context) ([]wire.Level, error) {
 // SetLevel makes a room log from that level on.
 func (c *Client) SetLevel(ctx context.Context, room, level string) error {
 	return c.call(ctx, http.MethodPut, "/-/log-levels", wire.Level{Room: room, Level: level}, nil)
+}
+
+// Sources returns how the sources of hosts are.
+func (c *Client) Sources(ctx context.Context) (*wire.Sources, error) {
+	return get[wire.Sources](ctx, c, "/api/v1/sources")
+}
+
+// RefreshSources has sources asked now, those of these names or all, and returns how
+// they are then. force: the answers are taken however many hosts disappear with them.
+func (c *Client) RefreshSources(ctx context.Context, names []string, force bool) (*wire.Sources, error) {
+	out := new(wire.Sources)
+	if err := c.call(ctx, http.MethodPost, "/api/v1/sources/refresh", wire.Refresh{Sources: names, Force: force}, out); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // Journal returns what Alf keeps.

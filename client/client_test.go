@@ -54,7 +54,7 @@ func serve(t *testing.T) (path string, orders <-chan alf.Command) {
 	server := api.Server(api.New(api.Options{
 		View: v, Reader: record, Past: record, Inventory: func() *alf.Inventory { return inventory },
 		Submit:  func(_ context.Context, c alf.Command) (alf.ID, error) { taken <- c; return 0, nil },
-		Reload:  func(context.Context, string) error { return errors.New("alf.toml:3: no such key") },
+		Reload:  func(context.Context, api.ReloadOrder) error { return errors.New("alf.toml:3: no such key") },
 		Levels:  &levels{},
 		Version: "1.2.3", Log: log,
 	}).Private(), log)

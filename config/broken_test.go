@@ -11,6 +11,58 @@ import (
 
 // broken are configurations with mistakes, and what is said of them.
 var broken = []struct{ name, src, want string }{
+	{"sources", `
+[source.none]
+
+[source.both]
+command = ["x"]
+file    = "x.json"
+
+[source.file]
+file    = "x.json"
+env     = { A = "b" }
+
+[source.file2]
+file    = "x.json"
+timeout = "5s"
+
+[source."a/b"]
+file = "x.json"
+
+[source.keys]
+command    = []
+env        = { "A-B" = "x", P = { file = "/nowhere/secret" } }
+interval   = "10ms"
+timeout    = "2h"
+max_output = "1GiB"
+hostgroups = "web"
+inverval   = "5m"
+
+[source.empty]
+command = " "
+
+[source.group]
+command    = "x"
+hostgroups = ["nowhere"]
+
+[source.number]
+command = 5
+`, `alf.toml:2: source "none": want one of command, file
+alf.toml:4: source "both": want one of command, file
+alf.toml:10: env: is for a command, and nothing is run for a file
+alf.toml:14: timeout: is for a command, and nothing is run for a file
+alf.toml:16: source name "a/b" has more than 100 bytes, or others than letters, digits, "_", "-" and, not first, "."
+alf.toml:20: command: is empty
+alf.toml:21: env: A-B: a name has letters, digits and "_" and does not begin with a digit
+alf.toml:21: env: P: open /nowhere/secret: no such file or directory
+alf.toml:22: interval: "10ms" is less than 1s; "0s" means once
+alf.toml:23: timeout: "2h" is more than 1h
+alf.toml:24: max_output: "1GiB" is not between 1024 and 268435456 bytes
+alf.toml:25: hostgroups: want a list, got a string
+alf.toml:26: unknown key "inverval" in [source.keys]; did you mean "interval"?
+alf.toml:29: command: is empty
+alf.toml:33: there is no [hostgroup.nowhere]
+alf.toml:36: command: want a list of arguments or a line for the shell, got an integer`},
 	{"not TOML", `
 [daemon
 `, `alf.toml:2: expected '.' or ']' to end table name, but got '\n' instead`},
@@ -51,6 +103,222 @@ alf.toml:7: flap_detection_options: "w" is none of "up", "down", "unreachable", 
 alf.toml:8: freshness_threshold: "0s" is less than 1s
 alf.toml:13: low_flap_threshold 50.5 is above high_flap_threshold 20
 alf.toml:15: stalking_options: want a list, got a string`},
+	{"templates", `
+[template.a]
+use = ["b", "b", "missing"]
+
+[template.b]
+use = "c"
+
+[template.c]
+use = "a"
+
+[template.linux]
+address  = "a b"
+alias    = 5
+adress   = "null"
+vars     = { HOSTNAME = "x" }
+notes_url = ["x"]
+ssh      = { prot = 22 }
+flap_detection_options = ["up", "ok"]
+
+[template.check]
+hosts   = "*"
+command = ["x", "$undefined$"]
+service = "x"
+
+[template.both]
+check_command = "ssh"
+command       = ["x"]
+
+[host.h1]
+use   = "linux"
+ssh   = { user = "x" }
+
+[host.h2]
+use   = ["linux", "both"]
+alias = "fine"
+ssh   = { potr = 22 }
+
+[host.h3]
+use = ["linus", 5]
+vars = "null"
+adress = "null"
+
+[host.h4]
+use = ["linus"]
+check_command = ["x", "$y$"]
+
+[host.h5]
+use = "nothing near"
+check_command = ["x", "$y$"]
+
+[check.c1]
+use = "both"
+hosts = ["h1"]
+
+[check.c2]
+use = "nothing near"
+args = ["x"]
+`, `alf.toml:3: use: template "b" is named twice
+alf.toml:3: use: there is no [template.missing]
+alf.toml:9: templates go round in a circle: a uses b uses c uses a
+alf.toml:12: address: "a b" is neither a host name nor an IP address
+alf.toml:13: alias: want a string, got an integer
+alf.toml:14: unknown key "adress" in [template.linux]; did you mean "address"?
+alf.toml:15: vars.HOSTNAME: $HOSTNAME$ is a macro with a meaning of its own
+alf.toml:16: notes_url: want a string, got a list
+alf.toml:17: unknown key "prot" in [template.linux.ssh]; did you mean "port"?
+alf.toml:18: flap_detection_options: "ok" is none of "up", "down", "unreachable", "o", "d", "u"; did you mean "o"?
+alf.toml:21: hosts: want a list, got a string
+alf.toml:26: check_command: checks have no such key, but check "c1" uses this template
+alf.toml:27: command: hosts have no such key, but host "h2" uses this template
+alf.toml:36: unknown key "potr" in [host.h2.ssh]; did you mean "port"?
+alf.toml:39: use: want a string, got an integer
+alf.toml:41: unknown key "adress" in [host.h3]; did you mean "address"?
+alf.toml:44: use: there is no [template.linus]; did you mean "linux"?
+alf.toml:45: check_command of host "h4": macro $y$ is not defined
+alf.toml:48: use: there is no [template."nothing near"]
+alf.toml:56: use: there is no [template."nothing near"]`},
+	{"what templates give", `
+[template.web]
+hostgroups = ["wep"]
+notes_url  = "wiki"
+plugin_dir = "/x"
+
+[template.passive]
+hosts = ["h1"]
+args  = ["x"]
+run   = "nowhere"
+
+[template.circle]
+use = "circle"
+
+[hostgroup.web]
+
+[host.h1]
+use = "web"
+
+[host.h2]
+use = "web"
+hostgroups = ["+web"]
+
+[check.a]
+use = "passive"
+
+[check.b]
+use = ["passive", "dir"]
+command = ["x", "$nothing$"]
+plugin_dir = ["+/y"]
+
+[template.dir]
+plugin_dir = "/x"
+`, `alf.toml:3: there is no [hostgroup.wep]; did you mean "web"?
+alf.toml:4: notes_url of host "h1" and 1 other: notes_url: "wiki" begins neither with http:// nor with https://
+alf.toml:5: plugin_dir: hosts have no such key, but host "h1" and 1 other use this template
+alf.toml:9: args has no meaning here: check "a" has neither command nor script, so it is passive
+alf.toml:10: run has no meaning here: check "a" has neither command nor script, so it is passive
+alf.toml:10: run: "nowhere" is neither "remote", "local" nor a host
+alf.toml:13: templates go round in a circle: circle uses circle
+alf.toml:30: plugin_dir: "+" adds to a list, and what is inherited from alf.toml:33 is a string`},
+	{"on-demand macros", `
+[hostgroup.web]
+[host.web1]
+notes_url = "https://$HOSTSTATE:web1$"
+vars      = { a = "$_HOSTB:web2$", state = "$HOSTSTATE:web2$" }
+[host.web2]
+vars      = { b = "$_HOSTA:web1$", "HOSTNAME:web1" = "x" }
+
+[check.a]
+hosts   = ["*"]
+command = ["x", "$HOSTSTATE:wep1$", "$HOSTNAME:wep:,$", "$SERVICESTATE:web1$",
+  "$SERVICESTATE:wep2:a$",
+  "$HOSTFOO:web1$", "$_HOSTNONE:web1$", "$SERVICECHECKCOMMAND:web1:a$"]
+
+[check.b]
+hosts   = ["web1"]
+command = ["x", "$_HOSTA:web1$", "$state$"]
+`, `alf.toml:4: notes_url of host "web1": macro $HOSTSTATE:web1$ has no value before the check runs: it cannot stand in notes_url
+alf.toml:5: check "b" on host "web1": macro $HOSTSTATE:web2$ has no value before the check runs: it can stand in command and env, but not in $state$
+alf.toml:5: check "b" on host "web1": macro refers to itself: $a$ > $b$ > $a$
+alf.toml:7: vars.HOSTNAME:web1: $HOSTNAME:web1$ is a macro with a meaning of its own
+alf.toml:11: check "a" on host "web1" and 1 other: macro $HOSTNAME:wep:,$: there is neither a host "wep:," nor a hostgroup "wep"; did you mean "web"?
+alf.toml:11: check "a" on host "web1" and 1 other: macro $HOSTSTATE:wep1$: there is no host "wep1"; did you mean "web1"?
+alf.toml:11: check "a" on host "web1" and 1 other: macro $SERVICESTATE:web1$: a host and a service are named as in $SERVICESTATE:HOST:SERVICE$
+alf.toml:12: check "a" on host "web1" and 1 other: macro $SERVICESTATE:wep2:a$: there is no host "wep2"; did you mean "web2"?
+alf.toml:13: check "a" on host "web1" and 1 other: macro $HOSTFOO:web1$ is not defined
+alf.toml:13: check "a" on host "web1" and 1 other: macro $SERVICECHECKCOMMAND:web1:a$ is not defined
+alf.toml:13: check "a" on host "web1" and 1 other: macro $_HOSTNONE:web1$ is not defined`},
+	{"on-demand macros of services", `
+[host.web1]
+[host.web2]
+[check.load]
+hosts   = ["web1"]
+command = "x"
+[check.watch]
+hosts   = ["*"]
+command = ["x", "$SERVICESTATE::load$", "$SERVICESTATE:web1:laod$"]
+`, `alf.toml:9: check "watch" on host "web1" and 1 other: macro $SERVICESTATE:web1:laod$: host "web1" has no service "laod"; did you mean "load"?
+alf.toml:9: check "watch" on host "web2": macro $SERVICESTATE::load$: host "web2" has no service "load"`},
+	{"overrides", `
+[host.h1.check.disk]
+check_interval = 5
+hosts          = ["x"]
+intervall      = "null"
+vars           = { HOSTNAME = "x" }
+use            = "x"
+
+[host.h1.check.dsik]
+[host.h1.check]
+x  = 1
+"" = {}
+
+[host.h2]
+check = "disk"
+
+[host.h3.check.disk]
+script = "check_mem"
+
+[host.h4.check.backup]
+args = ["x"]
+
+[host.h5.check.disk]
+command = ["x", "$y$", "$z$"]
+vars    = { y = "$y$" }
+
+[host.h6.check.disk]
+run = "h8"
+
+[host.h7.check."*"]
+low_flap_threshold = 90
+
+[hostgroup.g]
+members = ["*"]
+[hostgroup.g.check.disk]
+dir = "$nothing$"
+
+[check.disk]
+hosts   = ["*"]
+command = ["x"]
+
+[check.backup]
+hosts   = ["*"]
+`, `alf.toml:3: check.disk.check_interval: want a duration with a unit, such as "30s", got an integer
+alf.toml:4: unknown key "hosts" in [host.h1.check.disk]
+alf.toml:5: unknown key "intervall" in [host.h1.check.disk]
+alf.toml:6: check.disk.vars.HOSTNAME: $HOSTNAME$ is a macro with a meaning of its own
+alf.toml:7: unknown key "use" in [host.h1.check.disk]
+alf.toml:9: there is no [check.dsik]; did you mean "disk"?
+alf.toml:11: check.x: want a table, got an integer
+alf.toml:12: check: the ID of a check is empty
+alf.toml:15: check: want tables [host.NAME.check.ID], got a string
+alf.toml:18: check "disk" has both command and script
+alf.toml:21: args has no meaning here: check "backup" has neither command nor script, so it is passive
+alf.toml:24: check "disk" on host "h5": macro $z$ is not defined
+alf.toml:25: check "disk" on host "h5": macro refers to itself: $y$ > $y$
+alf.toml:28: run: "h8" is neither "remote", "local" nor a host; did you mean "h1"?
+alf.toml:31: low_flap_threshold 90 is above high_flap_threshold 30
+alf.toml:36: check "disk" on host "h2" and 3 others: macro $nothing$ is not defined`},
 	{"parents", `
 [host.a]
 parents = ["b"]
@@ -245,6 +513,72 @@ alf.toml:19: timezone: there is no time zone "Mars"
 alf.toml:25: downtime "both" has both services and all_services
 alf.toml:26: schedule: cron "61 3 * * *": minute "61": "61" is not from 0 to 59
 alf.toml:31: none of these hosts has a service "a"`},
+	{"recurring downtimes that overlap", `
+[host.web]
+
+[downtime.seconds]
+hosts    = ["web"]
+schedule = "* * * * * *"
+duration = "1h"
+
+[downtime.open]
+hosts    = ["web"]
+schedule = ["0 22 * * FRI", "0 6 * * SAT"]
+duration = "1h"
+flexible = "9h"
+
+[downtime.seldom]
+hosts    = ["web"]
+schedule = ["@yearly", "0 22 31 12 FRI"]
+timezone = "Asia/Tokyo"
+duration = "4h"
+`, `alf.toml:6: downtime "seconds" lasts 1h0m0s, but the next one may start 1s after it: one has to be over before that
+alf.toml:11: downtime "open" lasts 9h0m0s, but the next one may start 8h0m0s after it: one has to be over before that
+alf.toml:17: downtime "seldom" lasts 4h0m0s, but the next one may start 2h0m0s after it: one has to be over before that`},
+	{"schedules", `
+[defaults]
+check_period = "ofice"
+schedule     = "@daily"
+
+[timeperiod.office]
+monday = "09:00-17:00"
+
+[hostgroup.web]
+members        = ["web"]
+schedule       = "0 3 30 2 *"
+check_interval = "1m"
+
+[host.web]
+timezone            = "Europe/Berlin"
+notification_period = "24x8"
+
+[check.job]
+hosts          = ["web"]
+check_interval = "5m"
+schedule       = "@daily"
+timezone       = "Mars"
+
+[check.all]
+hosts    = ["web"]
+schedule = ["0 3 * * *", "0 0 3 * * * *", "0 0 31 4,6 *", "TZ=Mars 0 3 * * *"]
+
+[check.none]
+hosts        = ["web"]
+schedule     = []
+check_period = 5
+`, `alf.toml:3: there is no timeperiod "ofice"; did you mean "office"?
+alf.toml:4: unknown key "schedule" in [defaults]
+alf.toml:11: both schedule and check_interval (line 12): a check is due by one of them
+alf.toml:11: schedule: cron "0 3 30 2 *": day of month "30" never comes in month "2"
+alf.toml:15: timezone has no meaning here: there is no schedule
+alf.toml:16: there is no timeperiod "24x8"; did you mean "24x7"?
+alf.toml:21: both schedule and check_interval (line 20): a check is due by one of them
+alf.toml:22: timezone: there is no time zone "Mars"
+alf.toml:26: schedule: cron "0 0 3 * * * *": 7 fields, want 5, or 6 with seconds
+alf.toml:26: schedule: cron "0 0 31 4,6 *": day of month "31" never comes in month "4,6"
+alf.toml:26: schedule: cron "TZ=Mars 0 3 * * *": time zone "Mars": unknown time zone Mars
+alf.toml:30: schedule: is empty
+alf.toml:31: check_period: want a string, got an integer`},
 	{"command file", `
 [nagios]
 command_file       = ["nagios.cmd"]
@@ -378,6 +712,47 @@ address = "10.0.0.7"
 user = "x"
 `, `conf.d/b/c.toml:2: [host.web1] is already set in alf.toml:2
 conf.d/b/c.toml:5: [host.web2] is already set in conf.d/a.toml:1`},
+	{"renamed from what is there, or twice", `
+[host.a]
+renamed_from = "b"
+[host.b]
+[host.c]
+renamed_from = "x"
+[host.d]
+renamed_from = "x"
+[host.e]
+renamed_from = "x!"
+[check.one]
+hosts = ["b"]
+renamed_from = "two"
+[check.two]
+hosts = ["b"]
+[check.disk]
+for_each = { m = ["/", "/srv"] }
+service = "disk $m$"
+renamed_from = "fs"
+hosts = ["b"]
+[check.self]
+hosts = ["b"]
+renamed_from = "self"
+`, `alf.toml:3: renamed_from: host "b" is still configured; leave it out if that is another one
+alf.toml:8: renamed_from: host "c" was renamed from "x", too (alf.toml:6)
+alf.toml:10: renamed_from: host name "x!" holds "!", "*" or "?" or begins with "@", which mean something else where hosts are selected
+alf.toml:13: check "one" on host "b": renamed_from: service "two" is still configured; leave it out if that is another one
+alf.toml:19: check "disk" on host "b": renamed_from: service "disk /" was renamed from "fs", too; name the variables of for_each as in service
+alf.toml:23: check "self" on host "b": renamed_from: service "self" is still configured; leave it out if that is another one`},
+	{"what a reload may remove", `
+[daemon]
+max_removed = "5"
+keep_removed = 7
+`, `alf.toml:3: max_removed: "5" is no percentage such as "5%"
+alf.toml:4: keep_removed: want a duration with a unit, such as "30s", got an integer`},
+	{"more than all", `
+daemon.max_removed = "101%"
+`, `alf.toml:2: max_removed: "101%" is not between 0% and 100%`},
+	{"less than nothing", `
+daemon.max_removed = -1
+`, `alf.toml:2: max_removed: -1 is not between 0 and 1000000, or a percentage such as "5%"`},
 	{"setting twice in two files", `
 [daemon]
 socket = "/tmp/alf.sock"

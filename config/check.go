@@ -28,6 +28,7 @@ type check struct {
 	dir      opt[template]
 	metric   opt[string]
 	notesURL opt[template]
+	renamed  opt[template] // renamed_from
 	volatile opt[bool]
 	flaps    opt[statuses] // flap_detection_options
 	stalking opt[statuses]
@@ -35,11 +36,19 @@ type check struct {
 	thresholds []alf.Threshold
 	expect     expect
 	settings
+	times timetable
+
+	table   *table // that it was read from
+	lacking bool   // a template of it is not there
+	above   vars   // those of overrides, which come before the host's
 
 	// What resolve makes of it.
-	proto  alf.Service // what all its services share
-	what   string      // what failures on hosts are failures of
-	warned bool        // of a secret in the arguments
+	overridden []alf.Position
+	proto      alf.Service // what all its services share
+	what       string      // what failures on hosts are failures of
+	warned     bool        // of a secret in the arguments
+
+	notifiesOwn bool // notification_period is its own rather than the hosts'
 }
 
 // loop is a variable of for_each and the texts that it takes in turn.
@@ -60,6 +69,7 @@ func newCheck(_ *loader, name string, at alf.Position) thing { return &check{id:
 
 func (c *check) keys(l *loader) keys {
 	k := c.settings.keys()
+	maps.Copy(k, c.times.keys())
 	maps.Copy(k, keys{
 		"service":   set(&c.service, readLine),
 		"command":   set(&c.command, readCommand),
@@ -73,6 +83,9 @@ func (c *check) keys(l *loader) keys {
 		"dir":       set(&c.dir, readLine),
 		"metric":    set(&c.metric, word),
 		"notes_url": set(&c.notesURL, readLine),
+		useKey:      l.use(),
+
+		"renamed_from": set(&c.renamed, readLine),
 
 		"is_volatile":            set(&c.volatile, boolean),
 		"flap_detection_options": set(&c.flaps, readStatuses(serviceStatuses, serviceLetters)),
@@ -83,13 +96,24 @@ func (c *check) keys(l *loader) keys {
 	return k
 }
 
+// from implements heir.
+func (c *check) from(t *table) { c.table, c.lacking = t, t.lacks }
+
 func (c *check) loaded(l *loader, ok bool) {
+	c.finish(l, ok)
+	l.checks = append(l.checks, c)
+}
+
+// finish is called when all keys are read; ok: without a mistake.
+func (c *check) finish(l *loader, ok bool) {
 	before := len(l.errors)
-	c.complain(l, ok)
-	c.broken = !ok || len(l.errors) > before
+	if !c.lacking {
+		c.complain(l, ok)
+	}
+	c.times.make(l, c.interval)
+	c.broken = !ok || c.lacking || len(l.errors) > before
 	slices.SortFunc(c.env, func(a, b envVar) int { return cmp.Compare(a.name, b.name) })
 	slices.SortFunc(c.forEach, func(a, b loop) int { return cmp.Compare(a.name, b.name) })
-	l.checks = append(l.checks, c)
 }
 
 // complain adds the mistakes that lie between keys. ok: there are none in them.

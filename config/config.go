@@ -27,6 +27,13 @@ type Options struct {
 	// CheckKey opens an encrypted private key; nil: whether a passphrase is right, only the
 	// login will tell.
 	CheckKey func(key []byte, passphrase string) error
+
+	// Answers are what the sources have said, by name. Nil: they are not asked
+	// for their hosts at all.
+	Answers map[string]Answer
+	// BlameHosts makes a mistake that shows on hosts of sources alone theirs: they
+	// are refused. Else it is one of the files.
+	BlameHosts bool
 }
 
 // Config is all that the files say, with every default filled in. It is
@@ -38,6 +45,7 @@ type Config struct {
 	Journal   Journal
 	Web       Web
 	Nagios    Nagios
+	Sources   []Source // by name
 	Inventory *alf.Inventory
 	Counts    Counts
 	Warnings  []error // each an *Error, by file and line
@@ -63,16 +71,24 @@ func count(n int, what string) string {
 
 // Load reads file and the files conf.d/**/*.toml beside it. The error joins an
 // *Error for every mistake that was found, by file and line. Where a file cannot
-// be read, the others are still examined, but nothing is said to be missing.
+// be read, the others are still examined, but nothing is said to be missing. Hosts
+// of sources that have mistakes are refused, with a warning for each.
 func Load(file string, o Options) (*Config, error) {
-	l := newLoader(o)
-	l.read(file)
-	l.decode()
-	c := l.resolve(file)
-	if err := l.err(); err != nil {
-		return nil, err
+	for t := newTrial(); ; {
+		l := newLoader(o)
+		l.trial = t
+		l.read(file)
+		l.inherit()
+		l.decode()
+		c := l.resolve(file)
+		if l.blame() {
+			continue
+		}
+		if err := l.err(); err != nil {
+			return nil, err
+		}
+		return c, nil
 	}
-	return c, nil
 }
 
 // loader holds what has been read so far.
@@ -100,8 +116,23 @@ type loader struct {
 	dependencies []*dependency
 	downtimes    []*downtime
 
+	sources    []*source
+	trial      *trial
+	unanswered bool                        // a source has no answer: what is not there may be in it
+	fromSource map[alf.Position]sourceHost // whose record stands there
+	bySource   map[alf.HostName]string     // the source that a host is from
+	folders    map[string]string           // where relative names of files begin, by sourceFile
+	templates  map[string]*table           // as they are written
+	order      []string                    // of their names
+	whole      map[string]*table           // with what they inherit themselves
+	opening    []string                    // those that are being put together
+	users      map[usage]map[string]bool
+	overrides  map[*table]*override
+	secretsOf  map[*table]alf.Secret // of tables in place of a text, which many may inherit
+
 	journalAt alf.Position
 	nagiosAt  alf.Position
+	keyFiles  map[string]bool // that were examined and are in order
 	encrypted map[string]encryptedKey
 }
 
@@ -126,7 +157,19 @@ func newLoader(o Options) *loader {
 		secrets: make(map[string]alf.Secret),
 		periods: make(map[string]*timeperiod),
 
+		templates: make(map[string]*table),
+		whole:     make(map[string]*table),
+		users:     make(map[usage]map[string]bool),
+		overrides: make(map[*table]*override),
+		secretsOf: make(map[*table]alf.Secret),
+
 		encrypted: make(map[string]encryptedKey),
+
+		trial:      newTrial(),
+		fromSource: make(map[alf.Position]sourceHost),
+		bySource:   make(map[alf.HostName]string),
+		folders:    make(map[string]string),
+		keyFiles:   make(map[string]bool),
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"os/user"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 )
 
 // Daemon is what [daemon] says: how Alf itself runs.
@@ -24,6 +26,11 @@ type Daemon struct {
 	HostDownDisablesChecks bool // of its services (RULES H5)
 	// SoftStateDependencies lets SOFT states count in dependencies that do not say otherwise.
 	SoftStateDependencies bool
+
+	MaxRemoved Share // of the hosts and of the services that a reload may remove
+	// ReloadOnChange lets changes of the files be noticed.
+	ReloadOnChange bool
+	KeepRemoved    time.Duration // how long what leaves the configuration can come back as it was
 }
 
 var defaultDaemon = Daemon{
@@ -32,6 +39,8 @@ var defaultDaemon = Daemon{
 	MaxConcurrentChecks: 256,
 	MaxChecksPerHost:    5,
 	DataDir:             "/var/lib/alf",
+	MaxRemoved:          Share{Percent: 5},
+	KeepRemoved:         7 * day,
 }
 
 // Rooms returns the parts of Alf that log, each of which may have a level of its
@@ -50,11 +59,58 @@ func (d *Daemon) keys(l *loader) keys {
 		"soft_state_dependencies": to(&d.SoftStateDependencies, boolean),
 		"local_user":              to(&d.LocalUser, l.localUser),
 
+		"max_removed":      to(&d.MaxRemoved, share),
+		"reload_on_change": to(&d.ReloadOnChange, boolean),
+		"keep_removed":     to(&d.KeepRemoved, duration(0, maxInterval)),
+
 		"host_down_disable_service_checks": to(&d.HostDownDisablesChecks, boolean),
 	}
 }
 
 func (d *Daemon) loaded(*loader, bool) {}
+
+// Share is a part of many things: so many of them, or so many of a hundred.
+type Share struct {
+	Number  int
+	Percent float64 // 0: Number stands
+}
+
+// String returns s as max_removed is written.
+func (s Share) String() string {
+	if s.Percent > 0 {
+		return strconv.FormatFloat(s.Percent, 'f', -1, 64) + "%"
+	}
+	return strconv.Itoa(s.Number)
+}
+
+// Of returns how many of n s is; of a percentage at least that many.
+func (s Share) Of(n, least int) int {
+	if s.Percent > 0 {
+		return max(int(s.Percent*float64(n)/100), least)
+	}
+	return s.Number
+}
+
+// share reads a number, or a text such as "5%".
+func share(v value) (Share, error) {
+	s, ok := v.any.(string)
+	if !ok {
+		n, err := number(0, 1_000_000)(v)
+		if err != nil {
+			err = fmt.Errorf(`%w, or a percentage such as "5%%"`, err)
+		}
+		return Share{Number: n}, err
+	}
+	digits, percent := strings.CutSuffix(s, "%")
+	p, err := strconv.ParseFloat(digits, 64)
+	switch {
+	case !percent || err != nil:
+		return Share{}, fmt.Errorf(`%q is no percentage such as "5%%"`, s)
+	case !(p >= 0 && p <= 100):
+		return Share{}, fmt.Errorf("%q is not between 0%% and 100%%", s)
+	}
+	return Share{Percent: p}, nil
+}
 
 func logLevel(v value) (slog.Level, error) {
 	var level slog.Level

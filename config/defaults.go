@@ -29,6 +29,8 @@ type schedule struct {
 	interval, retry opt[time.Duration]
 	attempts        opt[int]
 	timeout         opt[time.Duration]
+	period          opt[string] // check_period
+	notifications   opt[string] // notification_period
 	judging
 }
 
@@ -44,6 +46,9 @@ func (s *schedule) keys() keys {
 		"retry_interval":     set(&s.retry, duration(time.Second, maxInterval)),
 		"max_check_attempts": set(&s.attempts, number(1, 1000)),
 		"check_timeout":      set(&s.timeout, duration(time.Second, maxTimeout)),
+
+		"check_period":        set(&s.period, word),
+		"notification_period": set(&s.notifications, word),
 	})
 	return k
 }
@@ -63,7 +68,10 @@ func (s schedule) over(base schedule) schedule {
 		retry:    s.retry.or(base.retry),
 		attempts: s.attempts.or(base.attempts),
 		timeout:  s.timeout.or(base.timeout),
+		period:   s.period.or(base.period),
 		judging:  s.judging.over(base.judging),
+
+		notifications: s.notifications.or(base.notifications),
 	}
 }
 
@@ -142,9 +150,19 @@ func folder(v value) (string, error) {
 	return path.Clean(s), err
 }
 
-// apply writes s, which must be whole, into a service.
+// scheduled returns s for a check with a schedule. A job is not run again because
+// it failed, unless own, which are the settings of its table, say so.
+func (s settings) scheduled(own schedule) settings {
+	s.interval = opt[time.Duration]{}
+	s.attempts = own.attempts.or(some(1))
+	return s
+}
+
+// apply writes s, which must be whole, into a service whose schedule is there.
 func (s settings) apply(to *alf.Service) {
 	to.Interval = s.interval.v
+	to.CheckPeriod = s.period.v
+	to.NotificationPeriod = s.notifications.v
 	to.Retry = s.retry.v
 	to.MaxAttempts = s.attempts.v
 	to.Timeout = s.timeout.v

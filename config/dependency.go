@@ -118,7 +118,9 @@ func (r *resolver) joinDependencies() {
 	}
 	done := make(map[alf.Key]bool)
 	for _, s := range r.services {
-		r.refuseLoop(byName, s.Key, nil, done)
+		if len(s.Dependencies) > 0 {
+			r.refuseLoop(byName, s.Key, nil, done)
+		}
 	}
 }
 
@@ -222,7 +224,7 @@ func (r *resolver) missService(p reference, found bool) {
 
 // unsure reports whether services may be missing because of another mistake.
 func (r *resolver) unsure() bool {
-	return r.partial || len(r.onHosts) > 0 || slices.ContainsFunc(r.checks, func(c *check) bool { return c.broken })
+	return r.partial || r.brokenVariant || len(r.onHosts) > 0 || slices.ContainsFunc(r.checks, func(c *check) bool { return c.broken })
 }
 
 // refuseLoop refuses services that depend on themselves. below are those that led

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"alf"
-	"alf/calendar"
 )
 
 // downtime is what [downtime.NAME] says.
@@ -45,21 +44,16 @@ func (d *downtime) keys(*loader) keys {
 	}
 }
 
-func readSchedule(v value) ([]reference, error) {
-	all, err := oneOrMore(readReference)(v)
-	if err == nil && len(all) == 0 {
-		err = errEmpty
-	}
-	return all, err
-}
-
 func (d *downtime) loaded(l *loader, ok bool) {
 	before := len(l.errors)
 	if ok {
 		d.complain(l)
 	}
 	d.made = &alf.Recurring{
-		Name: d.name, Schedule: d.crons(l), Duration: d.duration.v, Flexible: d.flexible.v, Text: d.comment.v,
+		Name: d.name, Schedule: l.crons(d.schedule.v, d.zone), Duration: d.duration.v, Flexible: d.flexible.v, Text: d.comment.v,
+	}
+	if ok && len(l.errors) == before {
+		d.apart(l)
 	}
 	d.broken = !ok || len(l.errors) > before
 	l.downtimes = append(l.downtimes, d)
@@ -77,18 +71,35 @@ func (d *downtime) complain(l *loader) {
 	}
 }
 
-// crons returns when the downtime starts.
-func (d *downtime) crons(l *loader) calendar.Schedule {
-	var all calendar.Schedule
-	for _, text := range d.schedule.v {
-		c, err := calendar.Parse(text.name, d.zone.or(some(time.Local)).v, time.LoadLocation)
-		if err != nil {
-			l.add(text.at, "schedule: %v", err)
-			continue
+// apart adds the mistake that one is still there when the next one starts, which
+// would make ever more of them. The years that it looks at are always the same
+// ones, so that what was fine stays fine.
+func (d *downtime) apart(l *loader) {
+	const enough = 1000
+	start := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	end, length := start.AddDate(4, 0, 0), max(d.duration.v, d.flexible.v)
+	start = d.made.Schedule.Next(start)
+	for range enough {
+		next := d.made.Schedule.Next(start)
+		if start.IsZero() || next.IsZero() || next.After(end) {
+			return
 		}
-		all = append(all, c)
+		if length > d.distance(start, next) {
+			l.add(d.schedule.at, "downtime %q lasts %v, but the next one may start %v after it: one has to be over before that",
+				d.name, length, d.distance(start, next))
+			return
+		}
+		start = next
 	}
-	return all
+}
+
+// distance returns how far two times lie apart, by whatever clock that is more:
+// a day in which the clock on the wall is changed has less than 24 hours.
+func (d *downtime) distance(a, b time.Time) time.Duration {
+	at := d.zone.or(some(time.Local)).v
+	_, before := a.In(at).Zone()
+	_, after := b.In(at).Zone()
+	return max(b.Sub(a), b.Sub(a)+time.Duration(after-before)*time.Second)
 }
 
 // joinDowntimes gives every host and service the recurring downtimes that it has.

@@ -70,3 +70,22 @@ duration     = "1h"
 		t.Errorf("power = %+v", power)
 	}
 }
+
+// TestDowntimesThatTouch: one may end as the next one starts, also when the clock
+// on the wall is changed in between.
+func TestDowntimesThatTouch(t *testing.T) {
+	for _, schedule := range []string{`"0 * * * *"
+duration = "1h"`, `"@daily"
+duration = "24h"`, `"@weekly"
+duration = "7d"`, `["0 22 * * *", "0 6 * * *"]
+duration = "8h"
+flexible = "1h"`} {
+		load(t, `
+[host.web]
+
+[downtime.all]
+hosts    = ["web"]
+timezone = "Europe/Berlin"
+schedule = `+schedule)
+	}
+}

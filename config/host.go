@@ -15,19 +15,24 @@ type host struct {
 	hostgroups []reference
 	parents    []reference
 	notesURL   opt[template]
+	renamed    opt[string] // renamed_from
 	ssh        ssh
 	own        ownCheck
 	vars       vars
+	overrides  []*override
 
 	// What resolve makes of it.
-	index   int // among all hosts
+	layers  [][]*override // its own and those of its groups
+	index   int           // among all hosts
 	groups  []*hostgroup
-	unsure  bool // a group of it is not there, and nobody knows its variables
+	unsure  bool // a group or template of it is not there, and nobody knows its variables
 	all     vars // its own and those of its groups
 	made    *alf.Host
 	jumps   opt[[]jump]
 	jumped  bool // made has its bastion
 	joining bool // it is being found
+
+	passphraseAt alf.Position
 }
 
 // reference is the name of something else, and where it stands.
@@ -50,12 +55,32 @@ func (h *host) keys(l *loader) keys {
 		"proxy_jump": h.ssh.readJumps,
 		"ssh":        sub(h.ssh.keys(l)),
 		"vars":       l.readVars(&h.vars),
+		useKey:       l.use(),
+		overrideKey:  l.readOverrides(&h.overrides),
+
+		"renamed_from": set(&h.renamed, readHostName),
 	}
 	maps.Copy(k, h.own.keys())
 	return k
 }
 
-func (h *host) loaded(l *loader, _ bool) { l.hosts = append(l.hosts, h) }
+// from implements heir. Of a template that is not there, nobody knows the
+// variables.
+func (h *host) from(t *table) { h.unsure = t.lacks }
+
+func (h *host) loaded(l *loader, _ bool) {
+	h.own.times.make(l, h.own.interval)
+	l.hosts = append(l.hosts, h)
+}
+
+// readHostName reads the name of a host that need not be there.
+func readHostName(v value) (string, error) {
+	s, err := word(v)
+	if err == nil {
+		err = checkName("host", s)
+	}
+	return s, err
+}
 
 func readReference(v value) (reference, error) {
 	s, err := word(v)
@@ -71,6 +96,7 @@ func readLine(v value) (template, error) {
 // ownCheck is the check of a host itself.
 type ownCheck struct {
 	schedule
+	times    timetable
 	command  opt[hostCommand]
 	flaps    opt[statuses] // flap_detection_options
 	stalking opt[statuses]
@@ -91,6 +117,7 @@ func (c *ownCheck) keys() keys {
 		"passive_host_checks_are_soft": set(&c.soft, boolean),
 	}
 	maps.Copy(k, c.schedule.keys())
+	maps.Copy(k, c.times.keys())
 	return k
 }
 
@@ -105,6 +132,7 @@ func readHostCommand(v value) (hostCommand, error) {
 func (c ownCheck) over(base ownCheck) ownCheck {
 	return ownCheck{
 		schedule: c.schedule.over(base.schedule),
+		times:    c.times.over(base.times, c.interval),
 		command:  c.command.or(base.command),
 		flaps:    c.flaps.or(base.flaps),
 		stalking: c.stalking.or(base.stalking),
@@ -122,6 +150,8 @@ type hostgroup struct {
 	own     ownCheck // of each host in it
 	vars    vars
 
+	overrides []*override // for each host in it
+
 	hosts []*host // in order, as resolve finds them
 }
 
@@ -136,9 +166,14 @@ func (g *hostgroup) keys(l *loader) keys {
 		"proxy_jump": g.ssh.readJumps,
 		"ssh":        sub(g.ssh.keys(l)),
 		"vars":       l.readVars(&g.vars),
+
+		overrideKey: l.readOverrides(&g.overrides),
 	}
 	maps.Copy(k, g.own.keys())
 	return k
 }
 
-func (g *hostgroup) loaded(l *loader, _ bool) { l.groups = append(l.groups, g) }
+func (g *hostgroup) loaded(l *loader, _ bool) {
+	g.own.times.make(l, g.own.interval)
+	l.groups = append(l.groups, g)
+}

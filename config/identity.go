@@ -15,7 +15,7 @@ import (
 // one. Whether it fits, only the login will tell.
 func (l *loader) identityFile(v value) (string, error) {
 	name, err := l.path(v)
-	if err != nil || l.NoSecrets {
+	if err != nil || l.NoSecrets || l.keyFiles[name] {
 		return name, err
 	}
 	data, err := readOwn(name, maxSecretFile, notReadable)
@@ -29,6 +29,7 @@ func (l *loader) identityFile(v value) (string, error) {
 	if _, known := l.encrypted[name]; encrypted && !known {
 		l.encrypted[name] = encryptedKey{v.at, data}
 	}
+	l.keyFiles[name] = true
 	return name, nil
 }
 
@@ -54,16 +55,16 @@ func (l *loader) certificateFile(v value) (string, error) {
 	return name, nil
 }
 
-// opened is a key file and the passphrase that it was opened with.
-type opened struct {
+// tried is a key file and the passphrase that it was opened with.
+type tried struct {
 	file       string
 	passphrase alf.Secret
 }
 
 // checkKeys says which keys cannot be used for want of a passphrase, or with the
-// wrong one. Each is opened once, which takes its time. No error tells the
-// passphrase.
-func (r *resolver) checkKeys(s ssh, out alf.SSH) {
+// wrong one, which stands there. Each is opened once, which takes its time. No
+// error tells the passphrase.
+func (r *resolver) checkKeys(at alf.Position, out alf.SSH) {
 	if out.Passphrase == "" || r.NoSecrets {
 		r.warnEncrypted(out)
 		return
@@ -72,17 +73,17 @@ func (r *resolver) checkKeys(s ssh, out alf.SSH) {
 	for _, file := range out.IdentityFiles {
 		key, ok := r.encrypted[file]
 		locked = locked || ok
-		with := opened{file, out.Passphrase}
+		with := tried{file, out.Passphrase}
 		if !ok || r.CheckKey == nil || r.tried[with] {
 			continue
 		}
 		r.tried[with] = true
 		if err := r.CheckKey(key.data, string(out.Passphrase)); err != nil {
-			r.add(s.passphrase.at, "passphrase: %s: %v", file, err)
+			r.add(at, "passphrase: %s: %v", file, err)
 		}
 	}
 	if !locked {
-		r.warn(s.passphrase.at, "passphrase: none of identity_files is encrypted")
+		r.warn(at, "passphrase: none of identity_files is encrypted")
 	}
 }
 

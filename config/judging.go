@@ -42,28 +42,35 @@ func (j judging) over(base judging) judging {
 }
 
 // builtinJudging is Nagios', but for flapping, which is off unless it is wanted
-// (RULES T5).
+// (RULES T5). Freshness is left open: it is wanted of what has a schedule.
 func builtinJudging() judging {
-	return judging{flapping: some(false), low: some(20.0), high: some(30.0), fresh: some(false)}
+	return judging{flapping: some(false), low: some(20.0), high: some(30.0)}
 }
 
 // freshGrace is what Nagios allows a result to be late beyond its interval
 // (additional_freshness_latency, RULES N27).
 const freshGrace = 15 * time.Second
 
+// submitGrace is how long after its slot a job elsewhere may submit its result,
+// besides freshGrace: nobody knows how long it takes.
+const submitGrace = 15 * time.Minute
+
 // apply writes j, which must be whole, into a service whose schedule is there.
 func (j judging) apply(to *alf.Service) {
 	to.Flapping.Enabled, to.Flapping.Low, to.Flapping.High = j.flapping.v, j.low.v, j.high.v
+	// Whoever says when a job is due wants to hear if it is not done.
+	job := to.Schedule != "" && (to.Scheduled() || to.Passive)
 	switch {
-	case !j.fresh.v:
+	case !j.fresh.or(some(job)).v:
 		to.Freshness = 0
 	case j.freshness.set:
 		to.Freshness = j.freshness.v
+	case !to.Passive:
+		to.Freshness = to.Interval + freshGrace + to.Timeout
+	case job:
+		to.Freshness = freshGrace + submitGrace
 	default:
 		to.Freshness = to.Interval + freshGrace
-		if !to.Passive {
-			to.Freshness += to.Timeout
-		}
 	}
 }
 

@@ -181,7 +181,7 @@ func (r *resolver) elsewhere(j jump, via *alf.Host, below []string) *alf.Host {
 	base.proxyJump = opt[[]jump]{} // is for the hosts
 	s, address := r.withSSHConfig(j.host, s.over(base), opt[string]{})
 	b := &alf.Host{Name: alf.HostName(j.host), Address: address.or(some(j.host)).v, SSH: s.resolved(r.loader)}
-	r.checkKeys(s, b.SSH)
+	r.checkKeys(s.passphrase.at, b.SSH)
 	if via == nil {
 		via = r.before(j, s.proxyJump, append(below, j.host))
 	}

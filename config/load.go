@@ -20,6 +20,12 @@ type thing interface {
 	loaded(l *loader, ok bool)
 }
 
+// An heir is a thing that may have templates.
+type heir interface {
+	// from says which table is read into it, with what that inherits.
+	from(t *table)
+}
+
 // section is a kind of table.
 type section struct {
 	name  string
@@ -32,6 +38,7 @@ type section struct {
 func sections() []section {
 	return []section{
 		{"secret", true, newSecret},
+		{templateSection, true, newBlueprint},
 		{"daemon", false, func(l *loader, _ string, _ alf.Position) thing { return &l.daemon }},
 		{"journal", false, func(l *loader, _ string, at alf.Position) thing { l.journalAt = at; return &l.journal }},
 		{"nagios", false, func(l *loader, _ string, at alf.Position) thing { l.nagiosAt = at; return &l.nagios }},
@@ -40,7 +47,8 @@ func sections() []section {
 		{"defaults", false, func(l *loader, _ string, _ alf.Position) thing { return &l.defaults }},
 		{"timeperiod", true, newTimeperiod},
 		{"hostgroup", true, newHostgroup},
-		{"host", true, newHost},
+		hostSection(),
+		{"source", true, newSource}, // the hosts of files count before its own
 		{"check", true, newCheck},
 		{"dependency", true, newDependency},
 		{"downtime", true, newDowntime},
@@ -253,6 +261,9 @@ func (l *loader) decodeNamed(s section, all *table) {
 // variables count, so that no macro misses them.
 func (l *loader) decodeTable(s section, name string, t *table) {
 	x := s.open(l, name, t.at)
+	if x, ok := x.(heir); ok {
+		x.from(t)
+	}
 	k := x.keys(l)
 	first, again := l.opened[t.String()]
 	if !again {

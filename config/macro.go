@@ -21,9 +21,16 @@ type scope struct {
 	dirs   []string          // plugin_dir
 	each   map[string]string // the variables of for_each
 
-	open     []string // the macros that are being expanded
-	steps    int      // how many have been, for one text
+	at       alf.Position // of what is being expanded
+	open     []opened     // the variables that are
+	steps    int          // how many have been, for one text
 	failures []failure
+}
+
+// opened is a variable as a host has it.
+type opened struct {
+	host *host
+	name string
 }
 
 // failure is what went wrong on one host.
@@ -50,10 +57,10 @@ func (s *scope) bind(t template) alf.Template {
 	if len(t.Macros()) == 0 {
 		return t.Template
 	}
-	s.steps = 0
-	out := t.Bind(s.lookup)
+	s.steps, s.at = 0, t.at
+	out := s.spell(t.Bind(s.lookup))
 	for _, name := range out.Macros() {
-		if !s.r.Runtime(name) {
+		if !s.runtime(name) {
 			s.miss(t.at, "macro $%s$ is not defined", name)
 		}
 	}
@@ -65,7 +72,7 @@ func (s *scope) bind(t template) alf.Template {
 func (s *scope) text(t template, setting string) string {
 	out := s.bind(t)
 	for _, name := range out.Macros() {
-		if s.r.Runtime(name) {
+		if s.runtime(name) {
 			s.fail(t.at, "macro $%s$ has no value before the check runs: it cannot stand in %s", name, setting)
 		}
 	}
@@ -90,7 +97,7 @@ func (s *scope) link(t template, setting string) string {
 }
 
 // lookup returns the value of a macro. What for_each says comes before the
-// host's variables, those of its groups, of the check and of [defaults].
+// variables of overrides, of the host, its groups, the check and [defaults].
 func (s *scope) lookup(name string) (alf.Value, bool) {
 	if s.steps++; s.steps > maxSteps {
 		if s.steps == maxSteps+1 {
@@ -117,6 +124,11 @@ func (s *scope) place() alf.Position {
 
 // variable returns the variable of that name, or nil.
 func (s *scope) variable(name string) *variable {
+	if s.c != nil {
+		if x, ok := s.c.above[name]; ok {
+			return x
+		}
+	}
 	if x, ok := s.h.all[name]; ok {
 		return x
 	}
@@ -133,12 +145,15 @@ func (s *scope) expand(name string, x *variable) alf.Value {
 	if x.fixed {
 		return x.value
 	}
-	if i := slices.Index(s.open, name); i >= 0 {
-		s.fail(x.at, "macro refers to itself: $%s$ > $%s$", strings.Join(s.open[i:], "$ > $"), name)
+	this := opened{s.h, name}
+	if i := slices.Index(s.open, this); i >= 0 {
+		s.fail(x.at, "macro refers to itself: %s", circleOf(append(s.open[i:], this)))
 		return x.value
 	}
-	s.open = append(s.open, name)
-	defer func() { s.open = s.open[:len(s.open)-1] }()
+	s.open = append(s.open, this)
+	before := s.at
+	s.at = x.at
+	defer func() { s.open, s.at = s.open[:len(s.open)-1], before }()
 	texts := make([]string, len(x.texts))
 	var secret bool
 	for i, t := range x.texts {
@@ -152,10 +167,26 @@ func (s *scope) expand(name string, x *variable) alf.Value {
 	return v
 }
 
+// circleOf prints variables that refer to each other.
+func circleOf(vars []opened) string {
+	var names []string
+	for _, v := range vars {
+		names = append(names, "$"+v.name+"$")
+	}
+	return strings.Join(names, " > ")
+}
+
+// runtime reports whether a macro gets its value when the check runs, whatever it
+// speaks of.
+func (s *scope) runtime(name string) bool {
+	base, _, _ := strings.Cut(name, ":")
+	return s.r.Runtime(base)
+}
+
 // leftOver adds what is wrong with the macros that remain in a variable.
 func (s *scope) leftOver(t alf.Template, variable string, at alf.Position) {
 	for _, name := range t.Macros() {
-		if s.r.Runtime(name) {
+		if s.runtime(name) {
 			s.fail(at, "macro $%s$ has no value before the check runs: it can stand in command and env, but not in $%s$", name, variable)
 		} else {
 			s.miss(at, "macro $%s$, which $%s$ refers to, is not defined", name, variable)
@@ -195,7 +226,7 @@ const (
 // standard reports whether a macro's name is Nagios', so that no variable may
 // have it.
 func standard(name string) bool {
-	return hostMacros[name] != nil || name == serviceDesc || name == serviceCommand || argument(name) > 0 ||
+	return strings.Contains(name, ":") || hostMacros[name] != nil || name == serviceDesc || name == serviceCommand || argument(name) > 0 ||
 		strings.HasPrefix(name, hostVar) || strings.HasPrefix(name, serviceVar)
 }
 
@@ -211,6 +242,9 @@ func argument(name string) int {
 
 // standard returns the value of a macro of Nagios'.
 func (s *scope) standard(name string) (alf.Value, bool) {
+	if base, of, ok := strings.Cut(name, ":"); ok {
+		return s.demand(base, of)
+	}
 	if value := hostMacros[name]; value != nil {
 		return alf.Value{Text: value(s.h.made)}, true
 	}
@@ -281,7 +315,7 @@ func (s *scope) serviceVar(name string) (alf.Value, bool) {
 			return alf.Value{Text: text}, ok
 		}
 	}
-	return s.custom(name, s.c.vars)
+	return s.custom(name, s.c.above, s.c.vars)
 }
 
 // show returns the values of all variables for people to see. One whose macros

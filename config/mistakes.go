@@ -45,8 +45,7 @@ type onHost struct {
 
 // affected are the hosts on which something is wrong.
 type affected struct {
-	first, last alf.HostName
-	others      int
+	hosts []alf.HostName // each once
 }
 
 func (m *mistakes) add(at alf.Position, format string, args ...any) {
@@ -66,12 +65,11 @@ func (m *mistakes) addOn(what string, host alf.HostName, at alf.Position, text s
 		if m.onHosts == nil {
 			m.onHosts = make(map[onHost]*affected)
 		}
-		m.onHosts[e] = &affected{first: host, last: host}
+		m.onHosts[e] = &affected{hosts: []alf.HostName{host}}
 		return
 	}
-	if a.last != host {
-		a.last = host
-		a.others++
+	if a.hosts[len(a.hosts)-1] != host {
+		a.hosts = append(a.hosts, host)
 	}
 }
 
@@ -79,7 +77,7 @@ func (m *mistakes) addOn(what string, host alf.HostName, at alf.Position, text s
 func (m *mistakes) err() error {
 	all := slices.Clone(m.errors)
 	for e, a := range m.onHosts {
-		e.Text = fmt.Sprintf("%s %s: %s", e.what, andOthers(a.first, a.others), e.Text)
+		e.Text = fmt.Sprintf("%s %s: %s", e.what, andOthers(a.hosts[0], len(a.hosts)-1), e.Text)
 		all = append(all, &e.Error)
 	}
 	return errors.Join(sorted(all)...)

@@ -3,6 +3,8 @@ package config
 import (
 	"slices"
 
+	"github.com/BurntSushi/toml"
+
 	"alf"
 )
 
@@ -70,6 +72,10 @@ func (r *resolver) reach(s selector) []*host {
 		return hosts
 	}
 	h, ok := r.byName[alf.HostName(s.pattern)]
+	if !ok && len(r.sources) > 0 { // hosts of sources come and go by themselves
+		r.warn(s.at, "there is no [host.%v], nor has a source such a host%s", toml.Key{s.pattern}, didYouMean(s.pattern, r.hostNames()))
+		return nil
+	}
 	if !ok {
 		r.unknownHost(s.at, s.pattern)
 		return nil

@@ -75,8 +75,13 @@ func (m *mistakes) fill(t *table, prefix string, k keys) bool {
 	for _, key := range t.keys {
 		if read, ok := k.reader(key, t.values[key]); ok {
 			read(m, prefix+key, t.values[key])
-		} else {
-			m.unknown(t, key, k)
+		} else if !t.inherited[key] { // else it is known
+			m.unknown(t, key, t.values[key], k)
+		}
+	}
+	for key, v := range t.gone {
+		if _, ok := k.reader(key, v); !ok && !t.inherited[key] {
+			m.unknown(t, key, v, k)
 		}
 	}
 	return len(m.errors) == before
@@ -363,5 +368,9 @@ func (l *loader) path(v value) (string, error) {
 	if filepath.IsAbs(s) {
 		return filepath.Clean(s), nil
 	}
-	return filepath.Abs(filepath.Join(filepath.Dir(v.at.File), s))
+	dir, ok := l.folders[v.at.File]
+	if !ok {
+		dir = filepath.Dir(v.at.File)
+	}
+	return filepath.Abs(filepath.Join(dir, s))
 }

@@ -25,7 +25,15 @@ type resolver struct {
 	spots    map[spot]*alf.Host   // bastions that are none of the hosts
 	said     map[Error]bool       // mistakes and warnings that are told once
 	sshFiles map[string][]sshLine // of each file of ssh_config
-	tried    map[opened]bool      // keys whose passphrases are checked
+	tried    map[tried]bool       // keys whose passphrases are checked
+
+	checkIDs map[string]bool
+	variants map[variantKey]*check
+
+	brokenVariant bool // some check is broken on some hosts
+
+	demands    []demand
+	undemanded map[string]string // by macro, what is wrong with it
 
 	claims   map[alf.Key]claim
 	services []*alf.Service
@@ -38,23 +46,34 @@ type resolver struct {
 // resolve returns the configuration. It is whole if there are no mistakes.
 func (l *loader) resolve(file string) *Config {
 	r := newResolver(l)
+	r.checkSources()
 	r.joinGroups()
 	for _, h := range l.hosts {
 		r.makeHost(h)
+	}
+	for _, h := range l.hosts {
+		r.bindHost(h)
 	}
 	r.joinBastions()
 	r.joinParents()
 	for _, h := range l.hosts {
 		r.services = append(r.services, r.ownService(h))
 	}
+	r.collectOverrides()
 	r.placeChecks()
+	r.warnOverrides()
 	r.watchLinks()
 	r.makePeriods()
 	r.indexServices()
+	r.joinTimes()
+	r.checkRenamed()
+	r.checkDemands()
 	r.joinDependencies()
 	r.joinDowntimes()
 	r.warnLogins()
 	r.warnNoHosts(file)
+	l.finish()
+	r.settleWhere()
 	return r.config(file)
 }
 
@@ -65,16 +84,25 @@ func newResolver(l *loader) *resolver {
 		return cmp.Or(cmp.Compare(a.at.File, b.at.File), cmp.Compare(a.at.Line, b.at.Line))
 	})
 	r := &resolver{
-		loader:   l,
-		byName:   make(map[alf.HostName]*host, len(l.hosts)),
-		byGroup:  make(map[string]*hostgroup, len(l.groups)),
-		globs:    make(map[string][]*host),
-		marks:    make([]uint8, len(l.hosts)),
+		loader:  l,
+		byName:  make(map[alf.HostName]*host, len(l.hosts)),
+		byGroup: make(map[string]*hostgroup, len(l.groups)),
+		globs:   make(map[string][]*host),
+		marks:   make([]uint8, len(l.hosts)),
+		claims:  make(map[alf.Key]claim),
+
 		spots:    make(map[spot]*alf.Host),
 		said:     make(map[Error]bool),
 		sshFiles: make(map[string][]sshLine),
-		tried:    make(map[opened]bool),
-		claims:   make(map[alf.Key]claim),
+		tried:    make(map[tried]bool),
+
+		checkIDs: make(map[string]bool, len(l.checks)),
+		variants: make(map[variantKey]*check),
+
+		undemanded: make(map[string]string),
+	}
+	for _, c := range l.checks {
+		r.checkIDs[c.id] = true
 	}
 	for i, h := range l.hosts {
 		h.index = i
@@ -99,6 +127,7 @@ func (r *resolver) config(file string) *Config {
 		Journal:   r.journal,
 		Web:       r.web,
 		Nagios:    r.nagios,
+		Sources:   r.sourcesMade(),
 		Counts:    Counts{len(hosts), len(r.checks), len(r.services) - len(hosts)},
 		Inventory: alf.NewInventory(hosts, r.services).With(r.calendar),
 		Warnings:  sorted(r.warnings),
@@ -164,7 +193,17 @@ func (r *resolver) unknownHost(at alf.Position, name string) {
 	if r.partial {
 		return
 	}
-	r.add(at, "there is no [host.%v]%s", toml.Key{name}, didYouMean(name, r.hostNames()))
+	r.missing(at, "there is no [host.%v]%s", toml.Key{name}, didYouMean(name, r.hostNames()))
+}
+
+// missing adds the mistake of a host that is not there, or a warning while the
+// host may be one of a source that has not answered yet.
+func (r *resolver) missing(at alf.Position, format string, args ...any) {
+	if r.unanswered {
+		r.warn(at, format, args...)
+		return
+	}
+	r.add(at, format, args...)
 }
 
 func (r *resolver) hostNames() []string {
@@ -185,22 +224,28 @@ func (r *resolver) makeHost(h *host) {
 		h.all = h.all.over(g.vars)
 	}
 	ssh, address := r.withSSHConfig(string(h.name), ssh.over(r.ssh), h.address)
-	h.jumps = ssh.proxyJump
+	h.jumps, h.passphraseAt = ssh.proxyJump, ssh.passphrase.at
 	h.made = &alf.Host{
 		Name:    h.name,
 		Alias:   h.alias.v,
 		Address: address.or(some(string(h.name))).v,
 		SSH:     ssh.resolved(r.loader),
 		Where:   h.at,
+
+		RenamedFrom: alf.HostName(h.renamed.v),
 	}
 	for _, g := range h.groups {
 		h.made.Hostgroups = append(h.made.Hostgroups, g.name)
 	}
+}
+
+// bindHost resolves the macros of h, which may speak of other hosts.
+func (r *resolver) bindHost(h *host) {
 	s := &scope{r: r, h: h, what: "notes_url of", dirs: r.defaults.pluginDir.v}
 	h.made.NotesURL = s.link(h.notesURL.v, "notes_url")
 	r.publish(s)
 	h.made.Vars = s.show(maps.Clone(h.all).over(r.defaults.vars))
-	r.checkKeys(ssh, h.made.SSH)
+	r.checkKeys(h.passphraseAt, h.made.SSH)
 }
 
 // joinParents gives every host its parents, of which its bastion is one. Nobody is behind himself, however
@@ -282,6 +327,9 @@ func (v vars) over(base vars) vars {
 func (r *resolver) ownSettings(h *host) settings {
 	set := r.defaults.settings
 	set.schedule = h.own.schedule.over(set.schedule)
+	if h.own.times.made != nil {
+		set = set.scheduled(h.own.schedule)
+	}
 	return set
 }
 
@@ -298,6 +346,7 @@ func (r *resolver) ownService(h *host) *alf.Service {
 		Where:    cmp.Or(c.at, h.at),
 	}
 	set.judging.complain(r.loader)
+	r.table(out, h.own.times)
 	set.apply(out)
 	out.Flapping.Ignore, out.Stalking, out.SoftPassive = ignored(h.own.flaps), h.own.stalking.v, h.own.soft.v
 	if c.v.builtin == alf.CheckSSH {
@@ -351,7 +400,12 @@ func (r *resolver) indexServices() {
 // prepare sets what is the same for all services of c.
 func (r *resolver) prepare(c *check) {
 	c.what = fmt.Sprintf("check %q on", c.id)
+	own := c.schedule
 	c.settings = c.settings.over(r.defaults.settings)
+	if c.times.made != nil {
+		c.settings = c.settings.scheduled(own)
+	}
+	c.notifiesOwn = own.notifications.set
 	c.proto = alf.Service{
 		Check:   c.id,
 		Passive: c.passive(),
@@ -359,11 +413,13 @@ func (r *resolver) prepare(c *check) {
 		Metric:  c.label(),
 		Where:   c.at,
 
+		Overridden: c.overridden,
 		Volatile:   c.volatile.v,
 		Thresholds: c.thresholds,
 		Expect:     c.expect.made(),
 	}
 	c.settings.judging.complain(r.loader)
+	r.table(&c.proto, c.times)
 	c.settings.apply(&c.proto)
 	c.proto.Flapping.Ignore, c.proto.Stalking = ignored(c.flaps), c.stalking.v
 	if !c.run.set || c.run.v == runRemote || c.run.v == runLocal {
@@ -383,16 +439,20 @@ func (r *resolver) unknownPlace(c *check) {
 		return
 	}
 	known := append(r.hostNames(), runRemote, runLocal)
-	r.add(c.run.at, "run: %q is neither %q, %q nor a host%s", c.run.v, runRemote, runLocal, didYouMean(c.run.v, known))
+	r.missing(c.run.at, "run: %q is neither %q, %q nor a host%s", c.run.v, runRemote, runLocal, didYouMean(c.run.v, known))
 }
 
 // place makes the services of c on one host.
-func (r *resolver) place(c *check, m matched) {
+func (r *resolver) place(base *check, m matched) {
+	c := r.variant(base, m.host)
+	if c.broken {
+		return
+	}
 	s := &scope{r: r, h: m.host, c: c, what: c.what, args: c.args.v, plugin: c.plugin(), dirs: c.proto.Path}
 	for each := range s.turns() {
 		s.each, s.desc = each, ""
 		key := s.key()
-		if len(s.failures) == 0 && r.claim(s, key, claim{c, m.direct}) {
+		if len(s.failures) == 0 && r.claim(s, key, claim{base, m.direct}) {
 			s.desc = key.Service
 			r.services = append(r.services, s.service(key))
 		}
@@ -452,6 +512,7 @@ func (r *resolver) linkService(h *host) *alf.Service {
 		Metric:   alf.CheckSSH,
 		Where:    h.at,
 	}
+	r.table(out, h.own.times)
 	r.ownSettings(h).apply(out)
 	return out
 }

@@ -102,6 +102,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add(example)
 	f.Add(withSecrets)
+	f.Add(byHand)
 	dir := f.TempDir()
 	file := filepath.Join(dir, "alf.toml")
 	f.Fuzz(func(t *testing.T, src string) {

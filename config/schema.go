@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -57,6 +58,14 @@ func list(items *shape) *shape { return &shape{Type: "array", Items: items} }
 func mapping(values *shape) *shape { return &shape{Type: "object", Others: values} }
 
 func either(shapes ...*shape) *shape { return &shape{AnyOf: shapes} }
+
+// or is the shape of what s or o takes.
+func (s *shape) or(o *shape) *shape {
+	if reflect.DeepEqual(s, o) {
+		return s
+	}
+	return either(s, o)
+}
 
 // scalars are what becomes a text.
 func scalars() *shape {
@@ -111,11 +120,15 @@ func Schema(w io.Writer, manual string) error {
 func (s *shape) explain(chapter string, known map[string]map[string]string) {
 	for _, key := range slices.Sorted(maps.Keys(s.Properties)) {
 		p := s.Properties[key]
-		p.Description = known[chapter][key]
-		if p.Description == "" || strings.HasPrefix(p.Description, byDefault) {
-			p.Description = known["defaults"][key] // where it is explained once for all
+		for _, at := range explained(chapter) {
+			if p.Description == "" || strings.HasPrefix(p.Description, byDefault) {
+				p.Description = known[at][key]
+			}
 		}
 		inner := chapter + "." + key
+		if known[inner] == nil && ofOthers(chapter) {
+			inner = "check." + key
+		}
 		if known[inner] == nil {
 			inner = key // as [ssh] is explained once
 		}
@@ -124,6 +137,19 @@ func (s *shape) explain(chapter string, known map[string]map[string]string) {
 			others.explain(inner, known)
 		}
 	}
+}
+
+// explained returns the chapters that may explain a key, best first.
+func explained(chapter string) []string {
+	if ofOthers(chapter) {
+		return []string{chapter, "check", "defaults", "host"}
+	}
+	return []string{chapter, "defaults"} // which explains once for all
+}
+
+// ofOthers reports whether a table has the keys of other tables.
+func ofOthers(chapter string) bool {
+	return chapter == templateSection || strings.HasSuffix(chapter, "."+overrideKey)
 }
 
 // meanings reads the tables of the manual: what each key of each chapter means.

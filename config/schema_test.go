@@ -34,6 +34,19 @@ func TestSchemaSaysSomething(t *testing.T) {
 	for name, s := range all.Properties {
 		walkSchema(t, name, s)
 	}
+	of := func(s *shape) *shape { // of a table with any keys
+		data, _ := json.Marshal(s.Others)
+		out := new(shape)
+		if err := json.Unmarshal(data, out); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	for _, name := range []string{"host", "hostgroup", templateSection} {
+		table := of(all.Properties[name])
+		walkSchema(t, name+".NAME", table)
+		walkSchema(t, name+".NAME.check.ID", of(table.Properties["check"]))
+	}
 }
 
 func walkSchema(t *testing.T, path string, s *shape) {

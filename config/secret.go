@@ -80,6 +80,9 @@ func (l *loader) named(name string) (alf.Secret, error) {
 
 // secretIn reads { file = }, { env = }, { credential = } or { secret = }.
 func (l *loader) secretIn(t *table) (alf.Secret, error) {
+	if known, ok := l.secretsOf[t]; ok {
+		return known, nil
+	}
 	s := &secretSource{}
 	var m mistakes
 	if !m.fill(t, "", s.inlineKeys(l)) {
@@ -89,7 +92,11 @@ func (l *loader) secretIn(t *table) (alf.Secret, error) {
 		}
 		return "", errors.Join(errs...)
 	}
-	return s.resolve(l)
+	secret, err := s.resolve(l)
+	if err == nil {
+		l.secretsOf[t] = secret
+	}
+	return secret, err
 }
 
 // resolve reads the secret.

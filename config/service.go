@@ -25,11 +25,27 @@ func (s *scope) key() alf.Key {
 	return key
 }
 
+// renamedFrom returns what the service was called before.
+func (s *scope) renamedFrom() alf.ServiceName {
+	if !s.c.renamed.set {
+		return ""
+	}
+	name := s.text(s.c.renamed.v, "renamed_from")
+	if err := alf.ValidateName("renamed_from", name); err != nil && len(s.failures) == 0 {
+		s.fail(s.c.renamed.at, "%v", err)
+	}
+	return alf.ServiceName(name)
+}
+
 // service makes the service of that key.
 func (s *scope) service(key alf.Key) *alf.Service {
 	c, out := s.c, s.c.proto
 	out.Key, out.Host = key, s.h.made
 	out.NotesURL = s.link(c.notesURL.v, "notes_url")
+	out.RenamedFrom = s.renamedFrom()
+	if period := s.h.own.notifications; period.set && !c.notifiesOwn {
+		out.NotificationPeriod = period.v // RULES N4
+	}
 	if out.Passive {
 		return &out
 	}

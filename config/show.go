@@ -25,7 +25,7 @@ import (
 // not have.
 func (c *Config) Show(w io.Writer, host alf.HostName, service alf.ServiceName) error {
 	out := bufio.NewWriter(w)
-	p := printer{out}
+	p := printer{out, c.Inventory}
 	switch {
 	case host == "":
 		p.all(c)
@@ -42,7 +42,10 @@ func (c *Config) Show(w io.Writer, host alf.HostName, service alf.ServiceName) e
 }
 
 // printer prints settings as TOML. Its writer keeps the first error.
-type printer struct{ w *bufio.Writer }
+type printer struct {
+	w         *bufio.Writer
+	inventory *alf.Inventory
+}
 
 func (p printer) all(c *Config) {
 	p.daemon(c.Daemon)
@@ -51,6 +54,7 @@ func (p printer) all(c *Config) {
 	p.set("listen", cmp.Or(c.Web.Listen, "none"))
 	p.list("allowed_hosts", c.Web.AllowedHosts)
 	p.nagios(c.Nagios)
+	p.sources(c.Sources)
 	for _, h := range c.Inventory.Hosts() {
 		p.hostAndServices(c, h)
 	}
@@ -66,6 +70,9 @@ func (p printer) daemon(d Daemon) {
 	p.set("data_dir", d.DataDir)
 	p.optional("local_user", d.LocalUser)
 	p.set("host_down_disable_service_checks", d.HostDownDisablesChecks)
+	p.set("max_removed", d.MaxRemoved.String())
+	p.set("keep_removed", d.KeepRemoved)
+	p.set("reload_on_change", d.ReloadOnChange)
 	if d.SoftStateDependencies {
 		p.set("soft_state_dependencies", true)
 	}
@@ -150,6 +157,7 @@ func (p printer) hostAndServices(c *Config, h *alf.Host) {
 		p.list("parents", textsOf(h.Parents))
 	}
 	p.optional("notes_url", h.NotesURL)
+	p.optional("renamed_from", string(h.RenamedFrom))
 	p.ownCheck(c.Inventory.Service(alf.Key{Host: h.Name}))
 	p.table("host", name, "ssh")
 	p.ssh(h.SSH)
@@ -206,7 +214,7 @@ func (p printer) vars(vars map[string]alf.Value) {
 }
 
 func (p printer) service(s *alf.Service) {
-	p.from(s.Where)
+	p.from(s.Where, s.Overridden...)
 	p.table("service", s.Key.String())
 	if s.IsLink() {
 		p.set("check_command", s.Builtin)
@@ -220,12 +228,11 @@ func (p printer) service(s *alf.Service) {
 	} else {
 		p.active(s)
 	}
-	p.set("check_interval", s.Interval)
-	p.set("retry_interval", s.Retry)
-	p.set("max_check_attempts", s.MaxAttempts)
+	p.times(s)
 	p.set("max_output", s.MaxOutput)
 	p.set("metric", s.Metric)
 	p.optional("notes_url", s.NotesURL)
+	p.optional("renamed_from", string(s.RenamedFrom))
 	if s.Volatile {
 		p.set("is_volatile", true)
 	}
@@ -286,15 +293,30 @@ func (p printer) templates(key string, ts []alf.Template) {
 }
 
 func (p printer) schedule(s *alf.Service) {
-	p.set("check_interval", s.Interval)
-	p.set("retry_interval", s.Retry)
-	p.set("max_check_attempts", s.MaxAttempts)
+	p.times(s)
 	p.set("check_timeout", s.Timeout)
 }
 
-// from says where what follows is defined.
-func (p printer) from(at alf.Position) {
+// times prints when a service is checked, and when people may be told of it.
+func (p printer) times(s *alf.Service) {
+	if t := p.inventory.Timetable(s.Schedule); t != nil {
+		p.list("schedule", t.Crons)
+		p.optional("timezone", t.Zone)
+	} else {
+		p.set("check_interval", s.Interval)
+	}
+	p.set("retry_interval", s.Retry)
+	p.set("max_check_attempts", s.MaxAttempts)
+	p.optional("check_period", s.CheckPeriod)
+	p.optional("notification_period", s.NotificationPeriod)
+}
+
+// from says where what follows is defined, and where changed.
+func (p printer) from(at alf.Position, overridden ...alf.Position) {
 	fmt.Fprintf(p.w, "\n# %s", where(at))
+	for _, at := range overridden {
+		fmt.Fprintf(p.w, ", %s", where(at))
+	}
 }
 
 // table begins a table.

@@ -48,7 +48,7 @@ func (s *ssh) keys(l *loader) keys {
 // readJumps reads proxy_jump, which a host or hostgroup may have itself or in its
 // table ssh.
 func (s *ssh) readJumps(m *mistakes, key string, v value) {
-	if s.proxyJump.set {
+	if _, asked := v.any.(*shape); s.proxyJump.set && !asked {
 		m.add(v.at, "%s is already set in line %d", key, s.proxyJump.at.Line)
 		return
 	}

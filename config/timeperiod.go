@@ -110,8 +110,10 @@ func (r *resolver) refusePeriods(err error) {
 
 // checkPeriod refuses the name of a timeperiod that there is not.
 func (r *resolver) checkPeriod(name opt[string]) {
-	_, builtin := builtinPeriods()[name.v]
-	if !name.set || r.periods[name.v] != nil || builtin || r.partial {
+	if name.v == "" || r.periods[name.v] != nil || r.partial {
+		return
+	}
+	if _, builtin := builtinPeriods()[name.v]; builtin {
 		return
 	}
 	known := slices.Concat(slices.Sorted(maps.Keys(r.periods)), slices.Sorted(maps.Keys(builtinPeriods())))

@@ -26,6 +26,7 @@ type table struct {
 	header bool // it has a [header] of its own
 	keys   []string
 	values map[string]value
+	heritage
 }
 
 func newTable(path []string, at alf.Position) *table {

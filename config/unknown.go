@@ -10,8 +10,7 @@ import (
 )
 
 // unknown adds the mistake of a key that t does not have.
-func (m *mistakes) unknown(t *table, key string, k keys) {
-	v := t.values[key]
+func (m *mistakes) unknown(t *table, key string, v value, k keys) {
 	if sub, ok := v.any.(*table); ok && t.named() && m.dotted(sub, k) {
 		return
 	}
@@ -68,7 +67,8 @@ func didYouMean(name string, known []string) string {
 }
 
 // nearest returns the known name that is nearest to name, or else holds it; "":
-// none is near.
+// none is near. What lacks only its first words is nearer than what differs in
+// three letters.
 func nearest(name string, known []string) string {
 	best, least := "", len(name)/3+1
 	for _, k := range known {
@@ -77,6 +77,9 @@ func nearest(name string, known []string) string {
 				best, least = k, d
 			}
 		}
+	}
+	if i := slices.IndexFunc(known, func(k string) bool { return strings.HasSuffix(k, "_"+name) }); i >= 0 && least > 2 {
+		return known[i]
 	}
 	if i := slices.IndexFunc(known, func(k string) bool { return strings.Contains(k, name) }); best == "" && i >= 0 && len(name) > 2 {
 		best = known[i]

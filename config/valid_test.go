@@ -171,6 +171,9 @@ max_concurrent_checks = 10
 max_checks_per_host   = 2
 data_dir              = "/srv/alf"
 local_user            = "`+own+`"
+max_removed           = "7.5%"
+keep_removed          = "1d"
+reload_on_change      = true
 host_down_disable_service_checks = true
 [journal]
 history = 7
@@ -182,8 +185,10 @@ allowed_hosts = ["alf.example.com", "10.0.0.7", "2001:db8::1"]
 		Socket: filepath.Dir(c.File) + "/run/alf.sock", LogFormat: "json", LogLevel: slog.LevelWarn,
 		LogLevels:           map[string]slog.Level{"checker": slog.LevelDebug, "ssh": slog.LevelError},
 		MaxConcurrentChecks: 10, MaxChecksPerHost: 2, DataDir: "/srv/alf", LocalUser: own,
-		HostDownDisablesChecks: true,
+		HostDownDisablesChecks: true, MaxRemoved: Share{Percent: 7.5}, KeepRemoved: 24 * time.Hour, ReloadOnChange: true,
 	})
+	equal(t, "a number", load(t, "daemon.max_removed = 20").Daemon.MaxRemoved, Share{Number: 20})
+	equal(t, "none", load(t, `daemon.max_removed = "0%"`).Daemon.MaxRemoved, Share{})
 	equal(t, "web", c.Web, Web{AllowedHosts: []string{"alf.example.com", "10.0.0.7", "2001:db8::1"}})
 	journal := defaultJournal
 	journal.History = 7
@@ -191,6 +196,21 @@ allowed_hosts = ["alf.example.com", "10.0.0.7", "2001:db8::1"]
 	for _, address := range []string{"127.0.0.1:5690", "127.1.2.3:0", "[::1]:5690", "localhost:80"} {
 		equal(t, "listen", load(t, fmt.Sprintf("web.listen = %q", address)).Web.Listen, address)
 	}
+}
+
+// TestRenamedFrom: a service knows all keys that it may have had.
+func TestRenamedFrom(t *testing.T) {
+	c := load(t, `
+[host.www1]
+renamed_from = "web1"
+[check.disk]
+hosts        = ["www1"]
+for_each     = { mount = ["/", "/srv"] }
+service      = "disk $mount$"
+renamed_from = "fs $mount$"
+`)
+	equal(t, "former", fmt.Sprint(service(t, c, "www1!disk /srv").Former()), "[www1!fs /srv web1!disk /srv web1!fs /srv]")
+	equal(t, "of the host", fmt.Sprint(service(t, c, "www1").Former()), "[web1]")
 }
 
 func TestCommandFile(t *testing.T) {
@@ -692,6 +712,29 @@ alf.toml:7: "db*" matches no host
 alf.toml:7: hostgroup "none" has no hosts
 alf.toml:10: check "b" selects no host`)
 	f(`
+[template.unused]
+use = "inner"
+[template.inner]
+[template.part.check.a]
+dir = "/x"
+[hostgroup.g.check.a]
+[hostgroup.used]
+members = ["i"]
+check."*" = { dir = "/x" }
+[host.h]
+use       = "part"
+check."b*" = { dir = "/x" }
+[host.h2]
+use = "part"
+[host.i]
+hostgroups = ["g"]
+[check.a]
+command = "x"
+hosts   = ["@used", "i"]
+`, `alf.toml:2: template "unused" is used by no host and no check
+alf.toml:5: [template.part.check.a] changes nothing: no check "a" selects a host that uses this template
+alf.toml:13: [host.h.check."b*"] changes nothing: no check "b*" selects this host`)
+	f(`
 [secret.db]
 env = "DB_PASSWORD"
 [host.h]
@@ -1038,6 +1081,9 @@ func TestDocs(t *testing.T) {
 			continue
 		}
 		chapter, _, _ = strings.Cut(chapter, "\n## ")
+		if s.name == templateSection {
+			continue // it has the keys of the others
+		}
 		l := newLoader(Options{})
 		for _, key := range slices.Sorted(maps.Keys(s.open(l, "x", alf.Position{}).keys(l))) {
 			if key != others && !strings.Contains(chapter, "| `"+key+"` |") {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 // bench is a Pipe that runs, and what came out of it.
@@ -220,6 +221,75 @@ func TestKilledWriter(t *testing.T) {
 	t.Error("nothing came any more")
 }
 
+// TestUnfinished: what a writer leaves without an end does not spoil the line of
+// the next one, and a text that looks like a line stays what it is.
+func TestUnfinished(t *testing.T) {
+	const half, whole = "[1] PROCESS_SERVICE_CHECK_RESULT;web1;pas;0;half ", "[2] process_service_check_result;web1;pas;1;whole"
+	b := run(t, time.Hour).open()
+	// begin writes what has no end, and returns when it has been read.
+	begin := func(s string) {
+		t.Helper()
+		b.write(t, s)
+		for deadline := time.Now().Add(20 * time.Second); unread(t, b.path) > 0; {
+			if time.Now().After(deadline) {
+				t.Fatalf("%q is not read", s)
+			}
+		}
+	}
+	begin(half)
+	b.write(t, whole+"\n")
+	want(t, b.taken, whole)
+	want(t, b.refused, `"`+half[:len(half)-1]+`" has no end of line, and another line follows`)
+	begin(half)
+	begin(half)
+	b.write(t, "[3] DISABLE_NOTIFICATIONS;\none\n")
+	want(t, b.taken, "[3] DISABLE_NOTIFICATIONS;", "one")
+	want(t, b.refused, `"`+half[:len(half)-1]+`" has no end of line, and another line follows`,
+		`"`+half[:len(half)-1]+`" has no end of line, and another line follows`)
+	if s := b.Stats(); s.Refused[Unfinished] != 3 || s.Lines != 6 {
+		t.Errorf("Stats = %+v", s)
+	}
+
+	// One write holds all of it: it is the text of one line.
+	b.write(t, half+whole+"\n")
+	want(t, b.taken, half+whole)
+	// A line comes in pieces, of which none begins like one.
+	for _, pieces := range [][]string{
+		{"[1] PROCESS_", "SERVICE_CHECK_RESULT;web1;pas;0;", "fine"},
+		{half, "[2] EXTERNAL COMMAND: ADD_HOST_COMMENT;web1", ";x"},
+		{half, "[2] MAKE_COFFEE;now"},
+		{half, "[x] ADD_HOST_COMMENT;web1"},
+		{half, "[] ADD_HOST_COMMENT;web1"},
+		{half, "[2] ADD_HOST_COMMENT"},
+		{half, " [2] ADD_HOST_COMMENT;web1"},
+		{half, "x " + whole},
+	} {
+		for _, piece := range pieces {
+			begin(piece)
+		}
+		b.write(t, "\n")
+		want(t, b.taken, strings.Join(pieces, ""))
+	}
+	if s := b.Stats(); s.Refused[Unfinished] != 3 {
+		t.Errorf("Stats = %+v", s)
+	}
+}
+
+// unread returns how many bytes are in a FIFO.
+func unread(t *testing.T, path string) int {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	n, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCINQ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 func TestGarbage(t *testing.T) {
 	b := run(t, 0).open()
 	r := rand.NewChaCha8([32]byte{1})
@@ -283,7 +353,7 @@ func TestOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mode(os.ModeNamedPipe | 0o660)
+	mode(os.ModeNamedPipe | os.ModeSticky | 0o660)
 	fails(Options{Path: path}, "somebody else reads it, another Alf or Nagios")
 	if err := p.Close(); err != nil {
 		t.Error(err)
@@ -313,6 +383,36 @@ func TestOpen(t *testing.T) {
 	}
 	fails(Options{Path: link}, "there is something else than a FIFO (Lrwxrwxrwx)")
 	fails(Options{Path: dir}, "there is something else than a FIFO ("+modeOf(t, dir)+")")
+}
+
+// TestLeftBehind: what a kill left is removed in the end, as if there had been
+// none, also if it came in the middle of making it. Others' is not.
+func TestLeftBehind(t *testing.T) {
+	f := func(what string, left os.FileMode, during, after os.FileMode) {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "nagios.cmd")
+		if err := errors.Join(syscall.Mkfifo(path, 0o600), os.Chmod(path, left)); err != nil {
+			t.Fatal(err)
+		}
+		p, err := Open(Options{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Lstat(path); err != nil || info.Mode() != os.ModeNamedPipe|during {
+			t.Errorf("%s: mode %v, %v, want %v", what, info.Mode(), err, during)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		info, err := os.Lstat(path)
+		if after == 0 && !errors.Is(err, os.ErrNotExist) || after != 0 && (err != nil || info.Mode() != os.ModeNamedPipe|after) {
+			t.Errorf("%s: left as %v, %v, want %v", what, info, err, after)
+		}
+	}
+	const sticky = os.ModeSticky
+	f("after a kill", sticky|0o660, sticky|0o660, 0)
+	f("after a kill as it was made", sticky|0o600, sticky|0o660, 0)
+	f("that of an administrator", 0o660, 0o660, 0o660)
 }
 
 func modeOf(t *testing.T, path string) string {

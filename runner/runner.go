@@ -85,6 +85,7 @@ func (r *Runner) remote(ctx context.Context, e alf.Execution) (alf.Exit, error) 
 	exit, err := r.mux.Run(ctx, t, sshmux.Command{
 		Argv: e.Argv, Shell: e.Shell, Path: e.Path, Env: e.Env, Dir: e.Dir,
 		Stdin: e.Stdin, Stdout: e.Stdout, Stderr: e.Stderr, Timeout: e.Limit,
+		Priority: int(e.Priority),
 	})
 	return alf.Exit{Code: exit.Code, Signal: exit.Signal, Start: exit.Started, End: exit.Ended}, because(err)
 }

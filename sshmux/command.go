@@ -33,6 +33,9 @@ type Command struct {
 	// not block. After one has returned an error, it gets no more, and the command goes on.
 	// They bound what they keep themselves.
 	Stdout, Stderr io.Writer
+	// Priority says who goes first of those that wait for a session of the same connection: the
+	// greater one, and of equals who came first. Nobody is overtaken for ever.
+	Priority int
 	// Timeout is how long the command may run, counted from when it was sent; 0 leaves it to
 	// the context.
 	Timeout time.Duration

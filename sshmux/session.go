@@ -52,7 +52,7 @@ type session struct {
 
 // run waits for a slot of the connection and runs a command.
 func (c *conn) run(ctx context.Context, r *request) (Exit, error) {
-	if err := c.slots.acquire(ctx, c.shut, c.mux.options.QueueTimeout); err != nil {
+	if err := c.slots.acquire(ctx, c.shut, c.mux.options.QueueTimeout, r.Priority); err != nil {
 		return notRun, c.target.fail(Transport, PhaseQueue, err)
 	}
 	s, err := c.open(ctx, r)

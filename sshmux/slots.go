@@ -8,19 +8,31 @@ import (
 	"time"
 )
 
-// slots counts the sessions of a connection: at most limit in use, the others wait in the
-// order in which they came.
+// maxOvertaken is how many times in a row who has waited longest is overtaken by those of a
+// higher priority.
+const maxOvertaken = 3
+
+// slots counts the sessions of a connection: at most limit in use, the others wait by priority,
+// and within one in the order in which they came.
 type slots struct {
 	mu      sync.Mutex
 	limit   int
 	used    int
-	held    int             // of those in use: by no command any more, but the host keeps them
-	waiting []chan struct{} // each is closed when it is handed a slot
+	held    int      // of those in use: by no command any more, but the host keeps them
+	waiting []waiter // in the order in which they came
+
+	overtaken int // how many times in a row the first of them was
+}
+
+// waiter is a command in the queue.
+type waiter struct {
+	turn     chan struct{} // closed when it is handed a slot
+	priority int
 }
 
 // acquire waits for a slot for as long as limit. It returns the context's cause, or errLost
 // when dead is closed.
-func (s *slots) acquire(ctx context.Context, dead <-chan struct{}, limit time.Duration) error {
+func (s *slots) acquire(ctx context.Context, dead <-chan struct{}, limit time.Duration, priority int) error {
 	s.mu.Lock()
 	if s.used < s.limit && len(s.waiting) == 0 {
 		s.used++
@@ -28,7 +40,7 @@ func (s *slots) acquire(ctx context.Context, dead <-chan struct{}, limit time.Du
 		return nil
 	}
 	turn := make(chan struct{})
-	s.waiting = append(s.waiting, turn)
+	s.waiting = append(s.waiting, waiter{turn, priority})
 	s.mu.Unlock()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -51,7 +63,7 @@ func (s *slots) acquire(ctx context.Context, dead <-chan struct{}, limit time.Du
 func (s *slots) forget(turn chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i := slices.Index(s.waiting, turn); i >= 0 {
+	if i := slices.IndexFunc(s.waiting, func(w waiter) bool { return w.turn == turn }); i >= 0 {
 		s.waiting = slices.Delete(s.waiting, i, i+1)
 		return
 	}
@@ -81,14 +93,31 @@ func (s *slots) unhold() {
 	s.held--
 }
 
-// pass hands a slot to the first in the queue, if any. The caller holds mu.
+// pass hands a slot to whose turn it is, if anybody waits. The caller holds mu.
 func (s *slots) pass() {
 	if len(s.waiting) == 0 {
 		s.used--
 		return
 	}
-	close(s.waiting[0])
-	s.waiting = slices.Delete(s.waiting, 0, 1)
+	i := s.next()
+	close(s.waiting[i].turn)
+	s.waiting = slices.Delete(s.waiting, i, i+1)
+}
+
+// next returns whose turn it is.
+func (s *slots) next() int {
+	best := 0
+	for i, w := range s.waiting {
+		if w.priority > s.waiting[best].priority {
+			best = i
+		}
+	}
+	if best == 0 || s.overtaken >= maxOvertaken {
+		s.overtaken = 0
+		return 0
+	}
+	s.overtaken++
+	return best
 }
 
 // state returns how many slots are in use, how many of these the host keeps, and how many

@@ -11,7 +11,7 @@ import (
 
 // The bounds of what people may add to a key.
 const (
-	maxDowntimes = 100
+	maxDowntimes = 100 // besides recurring ones
 	maxComments  = 100 // the oldest goes
 )
 
@@ -91,7 +91,7 @@ func schedule(prev alf.State, c alf.Command, around Around) (alf.State, alf.Chan
 		return prev, 0, fmt.Errorf("the downtime ends at %v, before it starts at %v", c.End, c.Start)
 	case !around.Now.Before(c.End):
 		return prev, 0, fmt.Errorf("the downtime is over since %v", c.End)
-	case len(prev.Downtimes) >= maxDowntimes:
+	case tooMany(prev, c):
 		return prev, 0, ErrTooMany
 	}
 	next := prev
@@ -101,6 +101,21 @@ func schedule(prev alf.State, c alf.Command, around Around) (alf.State, alf.Chan
 	})
 	next, began, _ := timed(next, around.Now)
 	return next, alf.ChangePlanned | began, nil
+}
+
+// tooMany reports whether c is one more than people may order. What recurs has
+// its bound in the configuration, and takes nothing away from them.
+func tooMany(prev alf.State, c alf.Command) bool {
+	if _, ok := recurs(c.ID, c.Author); ok || len(prev.Downtimes) < maxDowntimes {
+		return false
+	}
+	n := 0
+	for _, d := range prev.Downtimes {
+		if _, ok := Recurs(d); !ok {
+			n++
+		}
+	}
+	return n >= maxDowntimes
 }
 
 // cancel drops a downtime, whether it has begun or not.

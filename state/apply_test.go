@@ -3,6 +3,7 @@ package state_test
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -212,6 +213,29 @@ func TestCancelDowntime(t *testing.T) {
 	}
 }
 
+// TestTooManyDowntimes: people have their bound, whatever recurs besides.
+func TestTooManyDowntimes(t *testing.T) {
+	s, st := service(1), alf.State{}
+	give := func(i int, prefix, author string) error {
+		c := alf.Command{Verb: alf.ScheduleDowntime, ID: prefix + strconv.Itoa(i), Author: author, Start: epoch, End: epoch.Add(time.Hour)}
+		next, _, err := state.Apply(s, st, c, at(0))
+		st = next
+		return err
+	}
+	for i := range 250 {
+		want := error(nil)
+		if i >= 100 {
+			want = state.ErrTooMany
+		}
+		if err := give(i, "backup@", "[downtime.backup]"); err != nil {
+			t.Fatalf("number %d that recurs: %v", i, err)
+		}
+		if err := give(i, "mine@", "me"); !errors.Is(err, want) {
+			t.Fatalf("number %d of a person: %v, want %v", i, err, want)
+		}
+	}
+}
+
 func TestComments(t *testing.T) {
 	s, st := service(1), alf.State{}
 	give := func(verb alf.Verb, id string) (alf.Change, error) {
@@ -258,6 +282,27 @@ func TestFreshness(t *testing.T) {
 	if _, change, next := state.Tick(s, alf.State{}, state.Around{Now: epoch, Started: epoch}); change != 0 || !next.Equal(epoch.Add(time.Hour)) {
 		t.Errorf("at the start: %v, next %v", change, next)
 	}
+}
+
+// TestRunningIsNotOld: of a check that is being run, the result is about to come.
+func TestRunningIsNotOld(t *testing.T) {
+	f := func(s *alf.Service, wait time.Duration) {
+		t.Helper()
+		st, _ := judge(s, "O")
+		now := at(24 * time.Hour)
+		now.Running = true
+		if next, change, again := state.Tick(s, st, now); change != 0 || !next.LastCheck.Equal(st.LastCheck) || !again.Equal(now.Now.Add(wait)) {
+			t.Errorf("while it is run: %+v, %v, again %v", next, change, again)
+		}
+		now.Running = false
+		if _, change, _ := state.Tick(s, st, now); change == 0 {
+			t.Error("when it is not: no change")
+		}
+	}
+	fresh, plain := service(2), service(2)
+	fresh.Freshness, plain.Interval = time.Hour, time.Minute
+	f(fresh, time.Hour)
+	f(plain, time.Minute)
 }
 
 // TestLate: what Alf does not run is not believed for ever.

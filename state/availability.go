@@ -75,6 +75,7 @@ type Tally struct {
 	last   alf.ID    // of the newest entry
 	at     time.Time // all before is added up
 	known  bool
+	gone   bool       // the newest entry removed the key: the next one speaks for itself only
 	status alf.Status // from at on, if known
 }
 
@@ -92,12 +93,12 @@ func (t *Tally) Add(e *alf.Event) {
 	}
 	t.last = e.ID
 	status, since, known := t.stateOf(e)
-	if known && !t.known && since.Before(e.Time) {
+	if known && !t.known && !t.gone && since.Before(e.Time) {
 		t.pass(since)
 		t.status, t.known = status, true
 	}
 	t.pass(e.Time)
-	t.status, t.known = status, known
+	t.status, t.known, t.gone = status, known, e.Kind == alf.KindRemoved
 }
 
 // Sum returns what has come together, the last state being that of the rest of

@@ -18,6 +18,43 @@ type Around struct {
 	CutOff bool
 	// Started is when Alf began to look; nothing was late before.
 	Started time.Time
+	// Running says that the check is being run, or waits for its host: a new result
+	// comes soon, and until then the last one is not too old.
+	Running bool
+	Times   *Times      // nil: it is due whenever its interval is over
+	Result  *alf.Result // the last one that there was, if Times has a schedule; nil: none yet
+}
+
+// Times is when a service is checked, if not all the time.
+type Times struct {
+	Schedule alf.Schedule // nil: every interval
+	Period   alf.Period   // check_period; nil: always
+	// Up is since when Alf runs. A result that was due before may have waited
+	// for that.
+	Up time.Time
+}
+
+// Open reports whether a service may be run at now as far as its check_period
+// goes.
+func (t *Times) Open(now time.Time) bool {
+	return t == nil || t.Period == nil || t.Period.Contains(now)
+}
+
+// Opens returns the first time from at on at which it may be; zero: never.
+func (t *Times) Opens(at time.Time) time.Time {
+	if t.Open(at) {
+		return at
+	}
+	return t.Period.Next(at)
+}
+
+// Scheduled reports whether there is a schedule.
+func (t *Times) Scheduled() bool { return t != nil && t.Schedule != nil }
+
+// Slot returns the first slot of the schedule after a time, and within
+// check_period; zero: none.
+func (t *Times) Slot(after time.Time) time.Time {
+	return alf.NextWithin(t.Schedule, t.Period, after)
 }
 
 // hostUp reports whether the host of a service can run its plugin.

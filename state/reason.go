@@ -31,6 +31,10 @@ func Reason(key alf.Key, prev, next alf.State) (rule, why string) {
 		return "R2", fmt.Sprintf("it had been %s, and a result that is not is tried again before it counts", ok)
 	case was && prev.Type == alf.Hard:
 		return "R5", fmt.Sprintf("it had been %s, HARD, and another problem then counts at once", name(prev))
+	case next.HostProblem:
+		return "R10", fmt.Sprintf("it was not %s while its host was not UP, so that trying again would tell nothing", ok)
+	case key.IsHost() && next.Attempt < next.MaxAttempts:
+		return "H4", "a result was submitted that said so, which counts at once of a host"
 	case next.MaxAttempts <= 1:
 		return "R4", fmt.Sprintf("max_check_attempts is 1, so that one result that is not %s counts", ok)
 	}

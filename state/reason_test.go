@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"strings"
 	"testing"
 
 	"alf"
@@ -32,9 +33,28 @@ func TestReason(t *testing.T) {
 	f(3, "CCCW", "R5", "it had been CRITICAL, HARD, and another problem then counts at once")
 	f(3, "CCO", "R6", "a soft recovery: it was OK again before its 3 attempts were used up")
 	f(3, "CCCO", "R7", "a recovery: it had been CRITICAL, HARD")
+	behind := func(prev alf.State, want string) {
+		t.Helper()
+		s := service(3)
+		next, _ := state.Next(s, prev, &alf.Result{Status: alf.Critical, End: epoch}, state.Around{Now: epoch, Host: &alf.State{Status: alf.Down}})
+		if rule, why := state.Reason(s.Key, prev, next); rule != want || want == "R10" && why != "it was not OK while its host was not UP, so that trying again would tell nothing" {
+			t.Errorf("behind a host that is DOWN: %s, %q, want %s", rule, why, want)
+		}
+	}
+	ok, _ := judge(service(3), "O")
+	soft, _ := judge(service(3), "OC")
+	hard, _ := judge(service(3), "OCCCW")
+	behind(ok, "R10")
+	behind(alf.State{}, "R10")
+	behind(soft, "R10")
+	behind(hard, "R5")
 	host := alf.Key{Host: "web1"}
 	down := alf.State{Status: alf.Down, Type: alf.Hard, Attempt: 3, MaxAttempts: 3}
 	if rule, why := state.Reason(host, down, alf.State{Type: alf.Hard, Attempt: 1}); rule != "R7" || why != "a recovery: it had been DOWN, HARD" {
 		t.Errorf("of a host: %s, %q", rule, why)
+	}
+	down.Attempt = 1
+	if rule, why := state.Reason(host, alf.State{Type: alf.Hard, Attempt: 1, MaxAttempts: 3}, down); rule != "H4" || !strings.HasPrefix(why, "a result was submitted") {
+		t.Errorf("of a host that somebody said is DOWN: %s, %q", rule, why)
 	}
 }

@@ -33,7 +33,8 @@ type Reader interface {
 }
 
 // Log reads what changed, what people ordered and what Alf itself did: the events
-// that are Logged. They are kept for much longer than results, and hold none.
+// that are Logged. They are kept for much longer than results, and hold none, but
+// for the last one of a key that was removed.
 // Calls may overlap.
 type Log interface {
 	// Entries yields what scope takes in, oldest first, from since on and before

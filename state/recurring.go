@@ -29,6 +29,43 @@ func Occurrences(r *alf.Recurring, st alf.State, now time.Time) []alf.Command {
 	return append(orders, Following(r, now)...)
 }
 
+// Renewals returns the orders that make what is planned of the recurring downtime
+// of that name as r has it now; nil: it is to have none. They belong together: in
+// between, nothing would say what somebody cancelled. What is planned keeps its
+// start, if r still has it, and otherwise gives way to the next one: a change
+// begins nothing whose start is past.
+func Renewals(name string, r *alf.Recurring, st alf.State, now time.Time) []alf.Command {
+	var orders []alf.Command
+	dropped, planned := false, false // of what is to come
+	for _, d := range st.Downtimes {
+		if n, ok := Recurs(d); !ok || n != name || !d.Began.IsZero() {
+			continue
+		}
+		future, outdated := d.Start.After(now), Outdated(d, r)
+		if outdated {
+			orders = append(orders, alf.Command{Verb: alf.CancelDowntime, ID: d.ID, Author: d.Author})
+		}
+		switch kept := r != nil && starts(r, d.Start); {
+		case kept && outdated && now.Before(occurrence(r, d.Start).End):
+			orders = append(orders, occurrence(r, d.Start))
+			fallthrough
+		case kept:
+			planned = planned || future
+		default:
+			dropped = dropped || future
+		}
+	}
+	if dropped && !planned && r != nil {
+		orders = append(orders, Following(r, now)...)
+	}
+	return orders
+}
+
+// starts reports whether an occurrence of r starts then.
+func starts(r *alf.Recurring, at time.Time) bool {
+	return r.Schedule.Next(at.Add(-time.Nanosecond)).Equal(at)
+}
+
 // Following returns the order for the first occurrence of r after a time; none,
 // if there is none any more.
 func Following(r *alf.Recurring, after time.Time) []alf.Command {
@@ -56,18 +93,20 @@ func author(name string) string { return "[downtime." + name + "]" }
 
 // Recurs returns the name of the recurring downtime that d is an occurrence of;
 // false: it is none.
-func Recurs(d *alf.Downtime) (name string, ok bool) {
-	i := strings.LastIndexByte(d.ID, '@')
-	if i < 0 || d.Author != author(d.ID[:i]) {
+func Recurs(d *alf.Downtime) (name string, ok bool) { return recurs(d.ID, d.Author) }
+
+func recurs(id, by string) (name string, ok bool) {
+	i := strings.LastIndexByte(id, '@')
+	if i < 0 || by != author(id[:i]) {
 		return "", false
 	}
-	return d.ID[:i], true
+	return id[:i], true
 }
 
 // Outdated reports whether d, which has not begun, is an occurrence as r does not
 // have it any more.
 func Outdated(d *alf.Downtime, r *alf.Recurring) bool {
-	if r == nil || !r.Schedule.Next(d.Start.Add(-time.Nanosecond)).Equal(d.Start) {
+	if r == nil || !starts(r, d.Start) {
 		return true
 	}
 	o := occurrence(r, d.Start)

@@ -118,10 +118,10 @@ func what(e *alf.Event) string {
 	switch {
 	case e.Kind == alf.KindRemoved:
 		return "left the configuration"
-	case e.Kind == alf.KindResult && !e.State.Stale.IsZero():
-		text = e.State.Stale.Output
-	case e.Kind == alf.KindResult:
-		text = e.State.Output
+	case e.Judged():
+		text = wire.Brief(e.State.Output)
+	case e.Kind == alf.KindResult, e.Change.Has(alf.ChangeStale):
+		text = wire.Brief(e.State.Stale.Output)
 	}
 	if e.Author != "" {
 		text += " (" + e.Author + ")"
@@ -252,7 +252,7 @@ func newResult(e *alf.Event, now time.Time) result {
 	word, class := outcome(e)
 	out := result{Time: newMoment(e.Time, now), State: badge{word, class}, Attempt: attempt(e.State)}
 	if e.Result != nil {
-		out.Output = sanitize.HTML(e.Result.Output)
+		out.Output = sanitize.HTML(wire.Brief(e.Result.Output))
 		out.Took = seconds(e.Result.Duration())
 	}
 	return out

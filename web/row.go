@@ -68,7 +68,7 @@ func (s *site) row(r api.Row, now time.Time) row {
 		Link:     "/" + wire.Path(key),
 		State:    newBadge(r.StateName()),
 		Since:    newMoment(st.LastChange, now),
-		Output:   sanitize.HTML(r.Output()),
+		Output:   sanitize.HTML(wire.Brief(r.Output())),
 		Stale:    newStale(st.Stale, now),
 		Marks:    newMarks(r),
 		Handled:  r.Handled() && (r.Problem() || r.Retried()),

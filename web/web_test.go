@@ -200,6 +200,18 @@ func TestChanges(t *testing.T) {
 	lacks(t, get(t, o, "/hosts/web1", 200), "What changed")
 }
 
+// TestChangesByTime: what time did is told in the words of the state.
+func TestChangesByTime(t *testing.T) {
+	s, now := service(&alf.Host{Name: "web1"}, "load"), time.Now()
+	missing := result(s.Key, alf.Unknown, alf.Soft, 1, now, "No result for 10s")
+	missing.Kind, missing.Change, missing.State.LastCheck = alf.KindTick, alf.ChangeStatus, now
+	late := result(s.Key, alf.Unknown, alf.Soft, 1, now.Add(1), "No result for 10s")
+	late.Kind, late.Change, late.State.LastCheck = alf.KindTick, alf.ChangeStale, now
+	late.State.Stale = alf.Stale{Cause: alf.CauseLate, Since: now, Output: "not checked for long"}
+	page := get(t, open(t, alf.NewInventory([]*alf.Host{s.Host}, []*alf.Service{s}), missing, late), "/services/web1/load", 200)
+	contains(t, page, `<td class="output">No result for 10s</td>`, `<td class="output">not checked for long</td>`)
+}
+
 func TestPending(t *testing.T) {
 	contains(t, get(t, office(t), "/services/web1/printer", 200), "PENDING", "There is no result yet.")
 }

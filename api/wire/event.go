@@ -25,9 +25,15 @@ type Event struct {
 	Changes          []string   `json:"changes" xml:"changes>change"` // status, type, hard, stale, fresh; none: retried, not OK again
 	Stale            *Stale     `json:"stale" xml:"stale"`
 	Output           Text       `json:"output" xml:"output"`         // the last that judged
-	LastCheck        *time.Time `json:"last_check" xml:"last_check"` // of a start: when Alf had a result before it
+	LastCheck        *time.Time `json:"last_check" xml:"last_check"` // the last that judged; of a start: when Alf had a result before it
 	Author           Text       `json:"author" xml:"author"`         // who ordered it
 	Text             Text       `json:"text" xml:"text"`             // what was ordered, or what Alf did
+}
+
+// Missing reports whether e is that no result came for too long, which Output
+// says.
+func (e *Event) Missing() bool {
+	return e.Kind == alf.KindTick.String() && e.LastCheck != nil && e.LastCheck.Equal(e.Time)
 }
 
 // Events is a part of the log.

@@ -11,29 +11,39 @@ import (
 // Explanation says in which state a host or service is, or was at a time, and
 // how it came to be so.
 type Explanation struct {
-	XMLName          xml.Name   `json:"-" xml:"explanation"`
-	Host             string     `json:"host" xml:"host"`
-	Service          string     `json:"service" xml:"service"`
-	At               time.Time  `json:"at" xml:"at"`
-	Now              bool       `json:"now" xml:"now"`               // At is now
-	State            string     `json:"state" xml:"state"`           // empty: not known
-	StateCode        *int       `json:"state_code" xml:"state_code"` // null while pending or not known
-	StateType        string     `json:"state_type" xml:"state_type"`
-	Attempt          int        `json:"attempt" xml:"attempt"`
-	MaxCheckAttempts int        `json:"max_check_attempts" xml:"max_check_attempts"`
-	Since            *time.Time `json:"since" xml:"since"`           // when it came into that state
-	HardSince        *time.Time `json:"hard_since" xml:"hard_since"` // when the hard state last changed
-	Rule             string     `json:"rule" xml:"rule"`             // of Nagios' rules, by which it came to be so; empty: the log does not tell
-	Why              string     `json:"why" xml:"why"`               // the same in words
-	Output           Text       `json:"output" xml:"output"`         // the last that judged
-	Stale            *Stale     `json:"stale" xml:"stale"`
-	Removed          *time.Time `json:"removed" xml:"removed"`         // when it left the configuration; null: it had not
-	NotRunning       *Gap       `json:"not_running" xml:"not_running"` // the time around At in which Alf did not run
-	LastCheck        *time.Time `json:"last_check" xml:"last_check"`   // now only, as what follows
-	NextCheck        *time.Time `json:"next_check" xml:"next_check"`
-	NextWhy          string     `json:"next_why" xml:"next_why"`            // by what that is planned, or why it is not
-	Sentences        []Text     `json:"sentences" xml:"sentences>sentence"` // all of it for people
-	Changes          []Event    `json:"changes" xml:"changes>event"`        // the last entries of the log up to At, the newest first
+	XMLName          xml.Name       `json:"-" xml:"explanation"`
+	Host             string         `json:"host" xml:"host"`
+	Service          string         `json:"service" xml:"service"`
+	At               time.Time      `json:"at" xml:"at"`
+	Now              bool           `json:"now" xml:"now"`               // At is now
+	State            string         `json:"state" xml:"state"`           // empty: not known
+	StateCode        *int           `json:"state_code" xml:"state_code"` // null while pending or not known
+	StateType        string         `json:"state_type" xml:"state_type"`
+	Attempt          int            `json:"attempt" xml:"attempt"`
+	MaxCheckAttempts int            `json:"max_check_attempts" xml:"max_check_attempts"`
+	Since            *time.Time     `json:"since" xml:"since"`           // when it came into that state
+	HardSince        *time.Time     `json:"hard_since" xml:"hard_since"` // when the hard state last changed
+	Rule             string         `json:"rule" xml:"rule"`             // of Nagios' rules, by which it came to be so; empty: the log does not tell
+	Why              string         `json:"why" xml:"why"`               // the same in words
+	Output           Text           `json:"output" xml:"output"`         // the last that judged
+	Stale            *Stale         `json:"stale" xml:"stale"`
+	Removed          *time.Time     `json:"removed" xml:"removed"`         // when it left the configuration; null: it had not
+	NotRunning       *Gap           `json:"not_running" xml:"not_running"` // the time around At in which Alf did not run
+	LastCheck        *time.Time     `json:"last_check" xml:"last_check"`   // now only, as what follows
+	NextCheck        *time.Time     `json:"next_check" xml:"next_check"`
+	NextWhy          string         `json:"next_why" xml:"next_why"` // by what that is planned, or why it is not
+	Notifications    *Notifications `json:"notifications" xml:"notifications"`
+	Sentences        []Text         `json:"sentences" xml:"sentences>sentence"` // all of it for people
+	Changes          []Event        `json:"changes" xml:"changes>event"`        // the last entries of the log up to At, the newest first
+
+	Circumstances []Circumstance `json:"circumstances" xml:"circumstances>circumstance"` // what people and others did to it, at any time
+}
+
+// Notifications says whether people may be told.
+type Notifications struct {
+	Allowed bool       `json:"allowed" xml:"allowed"`
+	From    *time.Time `json:"from" xml:"from"` // when it will be, as far as its period goes; null: now, or nobody knows
+	Why     string     `json:"why" xml:"why"`   // empty: nothing is in the way
 }
 
 // Gap is a time in which Alf did not run.
@@ -70,8 +80,14 @@ func (x *Explanation) Write(zone *time.Location) {
 	if x.State != "" {
 		s.cause(x)
 	}
+	for i := range x.Circumstances {
+		s.circumstance(&x.Circumstances[i], x.Now)
+	}
 	if x.NextWhy != "" {
 		s.schedule(x)
+	}
+	if x.Notifications != nil {
+		s.notifications(x.Notifications)
 	}
 	x.Sentences = s.sentences
 }
@@ -131,13 +147,26 @@ func (s *story) cause(x *Explanation) {
 	switch {
 	case x.Output == "":
 	case x.Now:
-		s.say("The last result that judged it said: %s", x.Output)
+		s.say("The last result that judged it said: %s", Brief(x.Output))
 	default: // results that changed nothing are not in the log
-		s.say("When that was logged, the result said: %s", x.Output)
+		s.say("When that was logged, the result said: %s", Brief(x.Output))
 	}
 	if x.Stale != nil {
-		s.say("Nothing new is known since %s, because of %s: %s", s.time(x.Stale.Since), x.Stale.Cause, x.Stale.Output)
+		s.say("Nothing new is known since %s, because of %s: %s", s.time(x.Stale.Since), x.Stale.Cause, Brief(x.Stale.Output))
 		s.say("What gives no answer judges nothing, so that the last known state stays (T1).")
+	}
+}
+
+// notifications says whether people may be told, if there is anything to say.
+func (s *story) notifications(n *Notifications) {
+	switch {
+	case n.Why == "":
+	case n.Allowed:
+		s.say("People may be told of it now: %s.", n.Why)
+	case n.From != nil:
+		s.say("Nobody is told of it before %s: %s.", s.time(*n.From), n.Why)
+	default:
+		s.say("Nobody is told of it: %s.", n.Why)
 	}
 }
 

@@ -21,7 +21,9 @@ type Head struct {
 	LastStateChange     *time.Time `json:"last_state_change" xml:"last_state_change"`
 	LastHardStateChange *time.Time `json:"last_hard_state_change" xml:"last_hard_state_change"`
 	NextCheck           *time.Time `json:"next_check" xml:"next_check"`
-	Held                *Held      `json:"held" xml:"held"` // what keeps it from being run by itself; null: nothing
+	Held                *Held      `json:"held" xml:"held"`                 // what keeps it from being run by itself; null: nothing
+	Schedule            string     `json:"schedule" xml:"schedule"`         // cron expressions and their zone; empty: it is due every check_interval
+	CheckPeriod         string     `json:"check_period" xml:"check_period"` // timeperiod outside which it is not checked by itself; empty: always
 	Stale               *Stale     `json:"stale" xml:"stale"`
 	Handling
 	Outcome
@@ -72,6 +74,8 @@ func newHead(s *alf.Service, head *alf.Event) Head {
 		LastCheck:           moment(st.LastCheck),
 		LastStateChange:     moment(st.LastChange),
 		LastHardStateChange: moment(st.LastHardChange),
+		Schedule:            s.Schedule,
+		CheckPeriod:         s.CheckPeriod,
 		Stale:               newStale(st.Stale),
 		Handling:            newHandling(s.Key, st),
 		Outcome:             newOutcome(nil),
@@ -80,7 +84,7 @@ func newHead(s *alf.Service, head *alf.Event) Head {
 		h.NextCheck = moment(head.NextCheck)
 		h.Outcome = newOutcome(head.Result)
 	}
-	if h.Stale != nil { // the last result is the failed link's
+	if h.Stale != nil { // the last result is the failed link's, or from before
 		h.Outcome.Output = Text(st.Output)
 	}
 	return h

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/xml"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -12,7 +13,7 @@ const (
 	OrderUnacknowledge = "unacknowledge"
 	OrderDowntime      = "downtime"
 	OrderComment       = "comment"
-	OrderCancel        = "cancel" // what was ordered under an ID: all of it, or that of the selected
+	OrderCancel        = "cancel" // what was ordered under an ID, all of it or that of the selected; or downtimes
 	OrderRecheck       = "recheck"
 	OrderDisable       = "disable"
 	OrderEnable        = "enable"
@@ -57,6 +58,9 @@ type Order struct {
 	Children string     `json:"children,omitempty"` // "too" or "triggered"
 	Later    bool       `json:"later,omitempty"`    // hosts and services that are added later have it, too
 
+	Downtimes bool   `json:"downtimes,omitempty"` // of cancel, instead of an ID: every downtime of the selected
+	Recurring string `json:"recurring,omitempty"` // of cancel, instead of an ID: what is there of [downtime.NAME]
+
 	What []string `json:"what,omitempty"` // of disable and enable: checks, passive_checks, notifications, flap_detection
 }
 
@@ -69,11 +73,20 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 // UnmarshalText reads what MarshalText writes, and days: 2d.
 func (d *Duration) UnmarshalText(text []byte) error {
 	x, err := parseAgo(string(text))
+	if err != nil && wellFormed(string(text)) {
+		return fmt.Errorf("duration %q is too long", text)
+	}
 	if err != nil {
 		return fmt.Errorf("duration %q is not like 90m, 4h, 2d or 1w", text)
 	}
 	*d = Duration(x)
 	return nil
+}
+
+// wellFormed reports whether text is a number and a unit.
+func wellFormed(text string) bool {
+	number := strings.TrimRight(text, "smhdw")
+	return len(number) > 0 && len(number) == len(text)-1 && strings.Trim(number, "0123456789") == ""
 }
 
 // Ordered is what has come of an Order.

@@ -101,9 +101,9 @@ func NewResult(e *alf.Event) Result {
 }
 
 // Submission is a result that somebody else found: the body of a POST to
-// services/{host}/{service}/result.
+// services/{host}/{service}/result, or to hosts/{host}/result.
 type Submission struct {
-	Status     string `json:"status,omitempty"`      // OK, WARNING, CRITICAL or UNKNOWN
+	Status     string `json:"status,omitempty"`      // OK, WARNING, CRITICAL or UNKNOWN; of a host UP, DOWN or UNREACHABLE
 	ReturnCode *int   `json:"return_code,omitempty"` // may stand instead of Status
 	Output     string `json:"output"`                // all that the plugin printed, with perfdata
 	Author     string `json:"author,omitempty"`      // for whom it is submitted

@@ -8,7 +8,9 @@ package wire
 import (
 	"encoding/json"
 	"encoding/xml"
+	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"alf/internal/sanitize"
 )
@@ -24,6 +26,22 @@ func (t Text) MarshalJSON() ([]byte, error) { return json.Marshal(sanitize.JSON(
 // MarshalXML writes t without what XML does not allow.
 func (t Text) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 	return e.EncodeElement(sanitize.XML(string(t)), start)
+}
+
+// brief is how many bytes of an output stand in a table, or among other sentences.
+const brief = 500
+
+// Brief returns as much of an output as has room in a table, and how long all of it
+// is if that is more.
+func Brief[T ~string](output T) T {
+	if len(output) <= brief {
+		return output
+	}
+	end := brief
+	for end > brief-utf8.UTFMax && !utf8.RuneStart(output[end]) {
+		end--
+	}
+	return output[:end] + T(fmt.Sprintf(" ... (%d bytes)", len(output)))
 }
 
 func texts(in []string) []Text {

@@ -12,6 +12,23 @@ import (
 	"alf/api/wire"
 )
 
+// TestBrief: a table has room for the beginning of an output.
+func TestBrief(t *testing.T) {
+	f := func(output, want string) {
+		t.Helper()
+		if got := wire.Brief(output); got != want {
+			t.Errorf("Brief of %d bytes = %q, want %q", len(output), got, want)
+		}
+	}
+	x := strings.Repeat("x", 499)
+	f("", "")
+	f(x+"y", x+"y")
+	f(x+"yz", x+"y ... (501 bytes)")
+	f(x+"é", x+" ... (501 bytes)")
+	f(x+"y"+strings.Repeat("z", 60_000), x+"y ... (60500 bytes)")
+	f(strings.Repeat("\x80", 600), strings.Repeat("\x80", 496)+" ... (600 bytes)")
+}
+
 func TestFilter(t *testing.T) {
 	f := func(want wire.Filter) {
 		t.Helper()

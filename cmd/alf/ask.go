@@ -153,29 +153,56 @@ acknowledged or in downtime, of each the worst first.`,
 }
 
 func newSubmit(o *options) *cobra.Command {
-	return &cobra.Command{
-		Use: "submit HOST SERVICE STATUS [OUTPUT]", Short: "Hand in a result that somebody else found", Args: cobra.RangeArgs(3, 4), Annotations: readsSocket,
+	cmd := &cobra.Command{
+		Use: "submit HOST [SERVICE] STATUS [OUTPUT]", Short: "Hand in a result that somebody else found", Args: cobra.RangeArgs(2, 4), Annotations: readsSocket,
 		Long: `Hand in the result of a check that was run elsewhere (a passive result). STATUS
-is a return code from 0 to 3 or its name. OUTPUT is what a plugin prints, perfdata
+of a service is a return code from 0 to 3 or its name; without SERVICE it is the
+host's own: 0 to 2, or UP, DOWN, UNREACHABLE. OUTPUT is what a plugin prints, perfdata
 behind a "|" included; without it, it is read from standard input.`,
 		Example: `  alf submit db1 backup 0 "OK - 12 GB in 4 min|size=12GB"
-  backup.sh | alf submit db1 backup OK`,
+  backup.sh | alf submit db1 backup OK
+  alf submit printer1 DOWN "out of order"`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			k, err := key(args)
+			k, status, rest, err := submitted(args)
 			if err != nil {
 				return err
 			}
-			status, err := alf.ParseStatus(args[2])
-			if err != nil {
-				return usageError{err}
-			}
-			output, err := outputOf(cmd, args[3:])
+			output, err := outputOf(cmd, rest)
 			if err != nil {
 				return err
 			}
-			return o.daemon().Submit(cmd.Context(), k, wire.Submission{Status: status.String(), Output: output})
+			return o.daemon().Submit(cmd.Context(), k, wire.Submission{Status: k.StatusName(status), Output: output})
 		},
 	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return usageError{fmt.Errorf(`%w; STATUS is a return code from 0 to 3 or a name, and before an OUTPUT that begins with "-" goes "--"`, err)}
+	})
+	return cmd
+}
+
+// submitted reads what a result is for, its status, and the rest. Of three, the
+// last one is the status if it can be: HOST SERVICE STATUS.
+func submitted(args []string) (alf.Key, alf.Status, []string, error) {
+	n := 2
+	if len(args) == 2 || len(args) == 3 && ofHost(args) {
+		n = 1
+	}
+	k, err := key(args[:n])
+	if err != nil {
+		return k, 0, nil, err
+	}
+	status, err := k.ParseStatus(args[n])
+	if err != nil {
+		return k, 0, nil, usageError{err}
+	}
+	return k, status, args[n+1:], nil
+}
+
+// ofHost reports whether three arguments are HOST STATUS OUTPUT.
+func ofHost(args []string) bool {
+	_, service := alf.ParseStatus(args[2])
+	_, host := alf.Key{Host: alf.HostName(args[0])}.ParseStatus(args[1])
+	return service != nil && host == nil
 }
 
 // maxSubmit bounds what is read from standard input; the API takes no more.
@@ -193,18 +220,27 @@ func outputOf(cmd *cobra.Command, args []string) (string, error) {
 }
 
 func newReload(o *options) *cobra.Command {
-	return &cobra.Command{
+	var force bool
+	cmd := &cobra.Command{
 		Use: "reload", Short: "Make the daemon read its configuration again", Args: cobra.NoArgs, Annotations: readsSocket,
 		Long: `Make the daemon read its configuration again, as SIGHUP does. If it is wrong, all
-mistakes are printed and the old one goes on.`,
+mistakes are printed and the old one goes on. So it does if more hosts or services
+would disappear than max_removed in [daemon] allows, unless --force is given.
+"alf config diff" shows before what would change.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.daemon().Reload(cmd.Context()); err != nil {
+			reload := o.daemon().Reload
+			if force {
+				reload = o.daemon().ForceReload
+			}
+			if err := reload(cmd.Context()); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "reloaded")
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&force, "force", false, "however many hosts and services disappear")
+	return cmd
 }
 
 func newLog(o *options) *cobra.Command {

@@ -30,6 +30,7 @@ plugin did: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; also if there was no answer.
 			if err != nil {
 				return err
 			}
+			warnSources(cmd.ErrOrStderr(), c)
 			s, err := find(c, args)
 			if err != nil {
 				return err

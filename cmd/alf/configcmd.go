@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -13,35 +14,62 @@ import (
 
 func newConfig(o *options) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "config", Short: "Check or show the configuration, or what may stand in it", Args: cobra.NoArgs,
+		Use: "config", Short: "Check, show or compare the configuration, or what may stand in it", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConfigCheck(o), newConfigShow(o), newConfigSchema())
+	cmd.AddCommand(newConfigCheck(o), newConfigShow(o), newConfigDiff(o), newConfigSchema())
 	return cmd
 }
 
 func newConfigCheck(o *options) *cobra.Command {
-	var noSecrets bool
+	var noSecrets, fetch bool
 	cmd := &cobra.Command{
 		Use: "check [FILE]", Short: "Read the configuration and say what is wrong with it", Args: cobra.MaximumNArgs(1), Annotations: readsConfig,
 		Long: `Read the configuration and say, a line each, all that is wrong with it. Nothing is
-connected to. The exit code is 1 if the daemon would not start with it.`,
+connected to. The exit code is 1 if the daemon would not start with it. Hosts of
+sources are those of their last good answers, which the daemon keeps; with --fetch,
+the sources are asked, and the exit code is also 1 if one has no good answer.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if fetch && noSecrets {
+				return usageError{errors.New("sources cannot be asked without secrets: --fetch or --no-secrets")}
+			}
 			options := loadOptions()
 			options.NoSecrets = noSecrets
-			c, err := config.Load(o.fileOr(args), options)
+			c, err := loadToCheck(cmd, o.fileOr(args), options, fetch)
 			if err != nil {
 				return err
 			}
 			for _, w := range c.Warnings {
 				fmt.Fprintln(cmd.ErrOrStderr(), "alf: warning: "+sanitize.Terminal(w.Error()))
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), c.Counts)
-			return err
+			fmt.Fprintln(cmd.OutOrStdout(), c.Counts)
+			if fetch {
+				return failedSources(c)
+			}
+			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&fetch, "fetch", false, "ask the sources for their hosts now; their commands are run")
 	cmd.Flags().BoolVar(&noSecrets, "no-secrets", false, "do not open key files and secrets, which may be elsewhere")
 	return cmd
+}
+
+func loadToCheck(cmd *cobra.Command, file string, options config.Options, fetch bool) (*config.Config, error) {
+	if fetch {
+		return loadFresh(cmd.Context(), file, options)
+	}
+	return loadKept(file, options)
+}
+
+// failedSources names the sources without a good answer.
+func failedSources(c *config.Config) error {
+	var errs []error
+	for _, s := range c.Sources {
+		if s.Answer.Err != "" {
+			errs = append(errs, fmt.Errorf("source %q: %s", s.Name, s.Answer.Err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func newConfigShow(o *options) *cobra.Command {
@@ -52,10 +80,11 @@ that of a host, or that of a service. Secrets are shown as <secret>.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			options := loadOptions()
 			options.NoSecrets = true
-			c, err := config.Load(o.config, options)
+			c, err := loadKept(o.config, options)
 			if err != nil {
 				return err
 			}
+			warnSources(cmd.ErrOrStderr(), c)
 			args = append(args, "", "")
 			return c.Show(cmd.OutOrStdout(), alf.HostName(args[0]), alf.ServiceName(args[1]))
 		},

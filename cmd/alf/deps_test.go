@@ -55,6 +55,7 @@ var thirdParty = map[string][]string{
 	"github.com/BurntSushi/toml":      {"alf/config"},
 	"github.com/prometheus/":          {"alf/sinks"},
 	"github.com/spf13/cobra":          {"alf/cmd/alf"},
+	"github.com/fsnotify/fsnotify":    {"alf/cmd/alf"},
 	"github.com/rogpeppe/go-internal": {}, // tests only
 	"pgregory.net/rapid":              {}, // tests only
 	"go.uber.org/goleak":              {}, // tests only

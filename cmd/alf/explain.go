@@ -18,11 +18,13 @@ func newExplain(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "explain HOST [SERVICE]", Short: "Say how a state came to be what it is, or was", Args: cobra.RangeArgs(1, 2), Annotations: readsOutput,
 		Long: `Say in which state a host or service is, or was at a time, since when, by which of
-Nagios' rules it came to be so, and what the log has from before.
+Nagios' rules it came to be so, who acknowledged it, planned a downtime or switched
+something off, whether its host is the problem, and what the log has from before.
 
 R1 is a first result; R2 a problem, SOFT at first; R3 the same, tried again; R4 the
 problem as it becomes HARD; R5 one HARD problem after another; R6 a soft recovery; R7 a
-recovery; R13 no check_interval; H1 a host that nothing checks; and T1 is Alf's own:
+recovery; R10 a problem of a service whose host is not UP; R13 no check_interval; H1 a
+host that nothing checks; H4 a result of a host that was submitted; and T1 is Alf's own:
 what gives no answer judges nothing.
 
 ` + timeHelp,

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -67,7 +68,7 @@ func writeDowntimes(w io.Writer, all []wire.DowntimeOrder) error {
 	var rows [][]string
 	for _, d := range all {
 		until := d.Until()
-		rows = append(rows, []string{string(d.ID), phase(d.Downtime), local(&d.Start), local(&until), kind(d.Downtime),
+		rows = append(rows, []string{string(d.ID), phase(d.Downtime), local(start(d.Downtime)), local(&until), kind(d.Downtime),
 			covered(d.Keys), string(d.Author), string(d.Text)})
 	}
 	return writeTable(w, "ID\tSTATE\tSTART\tEND\tTYPE\tFOR\tAUTHOR\tTEXT", rows)
@@ -90,6 +91,15 @@ func phase(d wire.Downtime) string {
 		return wire.Active
 	}
 	return wire.Planned
+}
+
+// start returns when d begins, or when it did, if something else than its start
+// began it.
+func start(d wire.Downtime) *time.Time {
+	if d.Began != nil && (d.Flexible || d.Began.Before(d.Start)) {
+		return d.Began
+	}
+	return &d.Start
 }
 
 // kind says what begins d, and how long it lasts if that is not said by its end.
@@ -179,7 +189,7 @@ func acknowledged(a *wire.Acknowledgement) string {
 func when(d wire.Downtime) string {
 	until := d.Until()
 	if d.InEffect {
-		return "in effect until " + local(&until)
+		return "in effect from " + local(start(d)) + " to " + local(&until)
 	}
 	return "planned from " + local(&d.Start) + " to " + local(&until)
 }

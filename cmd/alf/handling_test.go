@@ -74,7 +74,7 @@ func TestHandlingLines(t *testing.T) {
 	}
 	write := func(w io.Writer) error { f := fields{w: w}; f.handling(h); return f.err }
 	golden(t, "all of it", write, `Acknowledged: 2026-03-01 12:00:00, sticky, until 2026-03-01 14:00:00, by alice: on \x1b[31mit
-Downtime:     d1, in effect until 2026-03-01 14:00:00, flexible 1h0m, by bob: patch day
+Downtime:     d1, in effect from 2026-03-01 13:00:00 to 2026-03-01 14:00:00, flexible 1h0m, by bob: patch day
 Downtime:     d2, planned from 2026-03-01 17:00:00 to 2026-03-01 18:00:00, fixed with d1, by bob
 Downtime:     that of the host
 Comment:      c1, 2026-03-01 12:00:00, by eve: rack 7
@@ -91,11 +91,14 @@ func TestDowntimesTable(t *testing.T) {
 			Keys: []wire.Key{{Host: "web1"}, {Host: "web1", Service: "disk /"}, {Host: "web2"}, {Host: "web3"}}},
 		{Downtime: wire.Downtime{ID: "d2", Author: "eve", Text: "tapes", Start: noon, End: hours(5), Flexible: true, Duration: 5400, Trigger: "d1"},
 			Keys: []wire.Key{{Host: "db1", Service: "backup"}}},
+		{Downtime: wire.Downtime{ID: "d3", Author: "eve", Start: hours(3), End: hours(5), Trigger: "d1", Began: new(noon), InEffect: true},
+			Keys: []wire.Key{{Host: "db1"}}},
 	}
 	golden(t, "downtimes", func(w io.Writer) error { return writeDowntimes(w, all) },
 		`ID  STATE    START                END                  TYPE                    FOR                           AUTHOR  TEXT
 d1  active   2026-03-01 12:00:00  2026-03-01 16:00:00  fixed                   web1, web1!disk / and 2 more  bob     patch\nday
 d2  planned  2026-03-01 12:00:00  2026-03-01 17:00:00  flexible 1h30m with d1  db1!backup                    eve     tapes
+d3  active   2026-03-01 12:00:00  2026-03-01 17:00:00  fixed with d1           db1                           eve     
 `)
 	golden(t, "none", func(w io.Writer) error { return writeDowntimes(w, nil) }, "No downtimes.\n")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -181,7 +182,7 @@ func writeAudit(w io.Writer, events []wire.Event) error {
 		what := string(e.Text)
 		switch e.Kind {
 		case "result":
-			what = "submitted " + e.State + ": " + string(e.Output)
+			what = "submitted " + e.State + ": " + string(wire.Brief(e.Output))
 		case "removed":
 			what = "left the configuration"
 		}
@@ -202,7 +203,7 @@ func whatIsNew(e wire.Event) string {
 	switch {
 	case len(e.Changes) > 0:
 		return strings.Join(e.Changes, ",")
-	case e.Kind == "result":
+	case e.Kind == "result", e.Missing():
 		return "retried"
 	}
 	return e.Kind
@@ -213,12 +214,16 @@ func sayLog(e wire.Event) string {
 	switch {
 	case e.Kind == "removed":
 		return "left the configuration"
+	case e.Missing():
+		return string(wire.Brief(e.Output))
+	case e.Kind == "tick" && slices.Contains(e.Changes, "stale"):
+		return "no answer (" + e.Stale.Cause + "): " + string(wire.Brief(e.Stale.Output))
 	case e.Kind != "result":
 		return by(string(e.Text), e.Author)
 	case e.Stale != nil:
-		return "no answer (" + e.Stale.Cause + "): " + string(e.Stale.Output)
+		return "no answer (" + e.Stale.Cause + "): " + string(wire.Brief(e.Stale.Output))
 	}
-	return by(string(e.Output), e.Author)
+	return by(string(wire.Brief(e.Output)), e.Author)
 }
 
 func by(text string, author wire.Text) string {

@@ -18,17 +18,18 @@ func (h *house) measure() {
 	m.Gauge("alf_checks_scheduled", "Services and hosts that are checked by themselves.", func() float64 { return float64(h.checker.Stats().Scheduled) })
 	m.Counter("alf_checks_started_total", "Checks that were started.", func() float64 { return float64(h.checker.Stats().Started) })
 	m.Counter("alf_checks_held_total", "Checks that were not run because of a dependency.", func() float64 { return float64(h.checker.Stats().Held) })
-	m.Counter("alf_checks_missed_total", "Slots that passed while the check still ran or waited.", func() float64 { return float64(h.checker.Stats().Missed) })
+	m.Counter("alf_checks_missed_total", "Slots that passed while the check still ran or waited, of schedules also while Alf did not run.", func() float64 { return float64(h.checker.Stats().Missed) })
 	m.Gauge("alf_journal_queue", "Results that wait for the record.", func() float64 { return float64(h.checker.Stats().Queued) })
 	m.Counter("alf_journal_failures_total", "Times that the record refused results.", func() float64 { return float64(h.checker.Stats().Refused) })
 	m.Gauge("alf_journal_last_id", "ID of the newest event.", func() float64 { return float64(h.view.Last()) })
-	m.Gauge("alf_config_hosts", "Hosts in the configuration.", func() float64 { return float64(len(h.inventory().Hosts())) })
+	m.Gauge("alf_config_hosts", "Hosts in the configuration.", func() float64 { return float64(h.config.Load().Counts.Hosts) })
 	m.Gauge("alf_config_services", "Services in the configuration, without the hosts' own checks.", func() float64 {
-		return float64(len(h.inventory().Services()) - len(h.inventory().Hosts()))
+		return float64(h.config.Load().Counts.Services)
 	})
 	m.Gauge("alf_config_last_reload_successful", "1 if the last reload was good, else 0.", h.loaded.good)
 	m.Gauge("alf_config_last_reload_success_timestamp_seconds", "When the configuration was last read without an error.", h.loaded.when)
 	m.Counter("alf_config_reload_failures_total", "Reloads that were refused.", h.loaded.failed)
+	h.measureSources()
 	h.measureLag()
 	h.measureLinks()
 }
@@ -138,7 +139,7 @@ func floats[K ~string, V int | uint64](counts map[K]V) map[string]float64 {
 func (r *reloads) good() float64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ok {
+	if r.err == nil {
 		return 1
 	}
 	return 0

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -187,12 +188,28 @@ func newComment(o *options) *cobra.Command {
 func newCancel(o *options) *cobra.Command {
 	x := &whom{wire.Order{Order: wire.OrderCancel}}
 	cmd := &cobra.Command{
-		Use: "cancel ID [HOST [SERVICE]]", Short: "Cancel downtimes, acknowledgements or comments by their ID", Args: cobra.RangeArgs(1, 3), Annotations: readsSocket,
+		Use: "cancel [ID] [HOST [SERVICE]]", Short: "Cancel downtimes, acknowledgements or comments", Args: cobra.MaximumNArgs(3), Annotations: readsSocket,
 		Long: `Cancel all that was ordered under an ID: a downtime, whether it has begun or not, an
-acknowledgement or a comment. With HOST or flags, only that of those.`,
+acknowledgement or a comment. With HOST or flags, only that of those, and of the
+services on these hosts.
+
+Without an ID: --downtimes cancels every downtime of HOST or of what the flags select;
+--recurring those that are there of [downtime.NAME], of everybody or of those. The
+occurrences that follow are planned as ever.`,
+		Example: `  alf cancel ticket-1
+  alf cancel --downtimes --host "web*" --dry-run
+  alf cancel --recurring backup`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			x.ID = args[0]
-			return o.order(cmd, x, args[1:])
+			byID := !x.Downtimes && x.Recurring == ""
+			switch {
+			case byID && len(args) == 0:
+				return usageError{errors.New("which one? give an ID, --downtimes or --recurring")}
+			case byID:
+				x.ID, args = args[0], args[1:]
+			case len(args) > 2:
+				return usageError{errors.New("with --downtimes and --recurring there is no ID, only HOST and SERVICE")}
+			}
+			return o.order(cmd, x, args)
 		},
 	}
 	f := cmd.Flags()
@@ -200,6 +217,8 @@ acknowledgement or a comment. With HOST or flags, only that of those.`,
 	f.StringSliceVar(&x.Hostgroups, "hostgroup", nil, "hosts in these `GROUPS`")
 	f.StringSliceVar(&x.Services, "service", nil, "services of these `NAMES` or patterns")
 	f.BoolVar(&x.AllServices, "all-services", false, "the hosts and all services on them")
+	f.BoolVar(&x.Downtimes, "downtimes", false, "rather than by an ID, cancel all downtimes of the selected")
+	f.StringVar(&x.Recurring, "recurring", "", "rather than by an ID, cancel what is there of [downtime.`NAME`]")
 	f.BoolVar(&x.DryRun, "dry-run", false, "only show whom it would be about")
 	return cmd
 }

@@ -3,11 +3,17 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"alf"
+	"alf/api"
+	"alf/api/wire"
+	"alf/checker"
 	"alf/config"
 )
 
@@ -15,61 +21,230 @@ import (
 type reloads struct {
 	one sync.Mutex // one reload at a time
 
-	mu       sync.Mutex // guards what follows
-	ok       bool
-	lastOK   time.Time
+	mu       sync.Mutex    // guards what follows
+	err      error         // why the last one was refused; nil: it was good
+	lastOK   time.Time     // when the configuration that runs was read
+	took     time.Duration // and how long that took; 0: not known
 	failures float64
 }
 
-func (r *reloads) refuse() {
+func (r *reloads) refuse(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ok = false
+	r.err = err
 	r.failures++
 }
 
-// adopt makes c the configuration that all rooms read.
-func (h *house) adopt(c *config.Config) {
+func (r *reloads) accept(took time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err, r.lastOK, r.took = nil, time.Now(), took
+}
+
+// adopt makes c, which was read in that time, the configuration that all rooms
+// read.
+func (h *house) adopt(c *config.Config, took time.Duration) {
 	h.config.Store(c)
 	h.logs.set(c.Daemon.LogLevel, c.Daemon.LogLevels)
 	for _, w := range c.Warnings {
 		h.logs.room("main").Warn("configuration", "err", w)
 	}
-	h.loaded.mu.Lock()
-	defer h.loaded.mu.Unlock()
-	h.loaded.ok, h.loaded.lastOK = true, time.Now()
+	h.loaded.accept(took)
 }
 
-// reload reads the configuration again. If it is wrong, the old one goes on. If
-// it is not, all rooms go over to it, whether or not the caller waits for it.
-func (h *house) reload(ctx context.Context, author string) error {
+// plan is what a reload would do.
+type plan struct {
+	config  *config.Config
+	took    time.Duration // to read it
+	diff    *checker.Difference
+	refused error    // why it is not done without force; nil: it is
+	restart []string // settings that differ and would have to wait for the next start
+}
+
+// plan reads the configuration, with the fresh answers of sources, and compares it
+// with the one that runs. The error is that of the files.
+func (h *house) plan(fresh map[string]config.Answer) (*plan, error) {
+	began := time.Now()
+	c, err := h.roster.load(h.started.File, fresh)
+	if err != nil {
+		return nil, err
+	}
+	c = withOwn(c)
+	p := &plan{config: c, took: time.Since(began), diff: checker.Compare(h.inventory(), c.Inventory), restart: h.needRestart(c)}
+	p.refused = errors.Join(losing(h.inventory(), c), newRemoval(p.diff, h.inventory()).refusal(c.Daemon.MaxRemoved))
+	return p, nil
+}
+
+// reload reads the configuration again. If it is wrong, or too much would
+// disappear, the old one goes on. Otherwise all rooms go over to it, whether or
+// not the caller waits for it.
+func (h *house) reload(ctx context.Context, order api.ReloadOrder) error {
+	fresh := h.roster.gather(ctx, h.started.File)
+	defer h.tell(ctx, "configuration")
+	err := h.carryOut(ctx, order, fresh)
+	if err != nil {
+		what := "the configuration is wrong, the old one goes on"
+		if _, ok := errors.AsType[*refusal](err); ok {
+			what = "the configuration is refused, the old one goes on"
+		}
+		h.loaded.refuse(err)
+		h.logs.room("main").Error(what, "config", h.started.File, "err", err)
+	}
+	return err
+}
+
+// refusal is why a reload is not done without force.
+type refusal struct{ error }
+
+// takeAnswers is reload because sources have said something new. If that is
+// refused, it is their failure, and not one of the files.
+func (h *house) takeAnswers(ctx context.Context, order api.ReloadOrder, fresh map[string]config.Answer) error {
+	err := h.carryOut(ctx, order, fresh)
+	if err == nil {
+		h.tell(ctx, "configuration")
+	}
+	return err
+}
+
+// carryOut goes over to what the files and the sources say.
+func (h *house) carryOut(ctx context.Context, order api.ReloadOrder, fresh map[string]config.Answer) error {
 	h.loaded.one.Lock()
 	defer h.loaded.one.Unlock()
 	ctx = context.WithoutCancel(ctx)
 	log := h.logs.room("main")
-	c, err := load(h.started.File)
+	p, err := h.plan(fresh)
 	if err != nil {
-		h.loaded.refuse()
-		log.Error("the configuration is wrong, the old one goes on", "config", h.started.File, "err", err)
 		return err
 	}
-	if len(c.Inventory.Hosts()) == 0 && len(h.inventory().Hosts()) > 0 {
-		err := errors.New("no hosts are left in the configuration; restart Alf if that is meant")
-		h.loaded.refuse()
-		log.Error("the configuration is refused, the old one goes on", "config", h.started.File, "err", err)
-		return err
+	if p.refused != nil && !order.Force {
+		return &refusal{p.refused}
 	}
-	for _, what := range h.needRestart(c) {
+	for _, what := range p.restart {
 		log.Warn("takes effect at the next start", "setting", what)
 	}
-	diff, err := h.checker.Reload(ctx, c.Inventory, author)
+	diff, err := h.checker.Apply(ctx, p.diff, order.Author)
 	if err != nil {
 		return err
 	}
-	h.adopt(c)
-	h.runner.Retain(c.Inventory)
-	log.Info("reloaded", "config", h.started.File, "found", c.Counts.String(), "services", diff.String())
+	h.adopt(p.config, p.took)
+	h.roster.adopt(p.config)
+	h.runner.Retain(p.config.Inventory)
+	log.Info("reloaded", "config", h.started.File, "found", p.config.Counts.String(), "services", diff.String())
 	return nil
+}
+
+// diff says what a reload would do.
+func (h *house) diff(ctx context.Context) (*wire.ConfigDiff, error) {
+	fresh := h.roster.gather(ctx, h.started.File)
+	h.loaded.one.Lock()
+	defer h.loaded.one.Unlock()
+	p, err := h.plan(fresh)
+	if err != nil {
+		return nil, err
+	}
+	n := p.diff.Counts()
+	d := &wire.ConfigDiff{
+		Differs: !p.diff.Empty() || len(p.restart) > 0,
+		Counts:  wire.ConfigCounts{Added: n.Added, Removed: n.Removed, Changed: n.Changed, Renamed: n.Renamed, Kept: n.Kept},
+		Restart: append([]string{}, p.restart...),
+		Added:   wire.NewConfigKeys(p.diff.Added), Removed: wire.NewConfigKeys(p.diff.Removed),
+		Warnings: []wire.Text{}, Renamed: []wire.ConfigRenamed{}, Changed: []wire.ConfigChanged{},
+	}
+	for _, r := range p.diff.Renamed {
+		d.Renamed = append(d.Renamed, wire.ConfigRenamed{From: wire.NewConfigKey(r.From), To: wire.NewConfigKey(r.To)})
+	}
+	if p.refused != nil {
+		d.Refused = wire.Text(p.refused.Error())
+	}
+	for _, w := range p.config.Warnings {
+		d.Warnings = append(d.Warnings, wire.Text(w.Error()))
+	}
+	for _, c := range p.diff.Changed {
+		changed := wire.ConfigChanged{ConfigKey: wire.NewConfigKey(c.Key), Settings: []wire.ConfigSetting{}}
+		for _, s := range c.Settings() {
+			changed.Settings = append(changed.Settings, wire.ConfigSetting{Name: s.Name, From: wire.Text(s.From), To: wire.Text(s.To)})
+		}
+		d.Changed = append(d.Changed, changed)
+	}
+	return d, nil
+}
+
+// removal is what a reload would remove. Services that go with their host are
+// counted with it.
+type removal struct {
+	hosts, services []alf.Key
+	allHosts        int // that there are
+	allServices     int
+}
+
+func newRemoval(d *checker.Difference, v *alf.Inventory) removal {
+	var r removal
+	gone := make(map[alf.HostName]bool)
+	for _, key := range d.Removed {
+		switch {
+		case key.IsHost():
+			gone[key.Host] = true
+			r.hosts = append(r.hosts, key)
+		case !gone[key.Host]: // a host comes before its services
+			r.services = append(r.services, key)
+		}
+	}
+	for _, s := range v.Services() {
+		switch {
+		case s.Own():
+		case s.Key.IsHost():
+			r.allHosts++
+		default:
+			r.allServices++
+		}
+	}
+	return r
+}
+
+// What a percentage always lets a reload remove, so that small configurations can
+// be changed at all.
+const (
+	leastHosts    = 1
+	leastServices = 10 // of hosts that stay
+)
+
+// refusal returns why so much may not be removed at once; nil: it may.
+func (r removal) refusal(most config.Share) error {
+	if most.Percent == 100 {
+		return nil
+	}
+	const forced = "if that is meant, use alf reload --force; alf config diff shows all of it"
+	if len(r.hosts) > 0 && len(r.hosts) == r.allHosts {
+		return errors.New("no hosts are left in the configuration; " + forced)
+	}
+	hosts, services := most.Of(r.allHosts, leastHosts), most.Of(r.allServices, leastServices)
+	var over []string
+	if len(r.hosts) > hosts {
+		over = append(over, fmt.Sprintf("%d of %d hosts would be removed (%s), and max_removed = %q allows %d at a time",
+			len(r.hosts), r.allHosts, firstOf(r.hosts), most, hosts))
+	}
+	if len(r.services) > services {
+		over = append(over, fmt.Sprintf("%d of %d services would be removed from hosts that stay (%s), and max_removed = %q allows %d at a time",
+			len(r.services), r.allServices, firstOf(r.services), most, services))
+	}
+	if over == nil {
+		return nil
+	}
+	return errors.New(strings.Join(over, "; ") + "; " + forced)
+}
+
+// firstOf names the first of keys and counts the others.
+func firstOf(keys []alf.Key) string {
+	const shown = 3
+	var names []string
+	for _, key := range keys[:min(shown, len(keys))] {
+		names = append(names, key.String())
+	}
+	text := strings.Join(names, ", ")
+	if n := len(keys) - shown; n > 0 {
+		text += fmt.Sprintf(" and %d more", n)
+	}
+	return text
 }
 
 // needRestart names the settings of c that differ from those that Alf was
@@ -90,6 +265,8 @@ func (h *house) needRestart(c *config.Config) []string {
 	f("[daemon] max_concurrent_checks", was.Daemon.MaxConcurrentChecks != c.Daemon.MaxConcurrentChecks)
 	f("[daemon] max_checks_per_host", was.Daemon.MaxChecksPerHost != c.Daemon.MaxChecksPerHost)
 	f("[daemon] host_down_disable_service_checks", was.Daemon.HostDownDisablesChecks != c.Daemon.HostDownDisablesChecks)
+	f("[daemon] keep_removed", was.Daemon.KeepRemoved != c.Daemon.KeepRemoved)
+	f("[daemon] reload_on_change", was.Daemon.ReloadOnChange != c.Daemon.ReloadOnChange)
 	f("[web] listen", was.Web.Listen != c.Web.Listen)
 	f("[nagios]", was.Nagios != c.Nagios)
 	f("[web] allowed_hosts", !slices.Equal(was.Web.AllowedHosts, c.Web.AllowedHosts))
@@ -103,7 +280,7 @@ func (h *house) reloadOn(ctx context.Context, signals <-chan os.Signal) {
 		case <-ctx.Done():
 			return
 		case <-signals:
-			_ = h.reload(ctx, "SIGHUP") // it was logged
+			_ = h.reload(ctx, api.ReloadOrder{Author: "SIGHUP"}) // it was logged
 		}
 	}
 }

@@ -42,7 +42,7 @@ it is wrong, the old one goes on.`,
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)
 			signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more is no reason to end
-			c, err := load(o.config)
+			c, err := loadToServe(cmd.Context(), o.config)
 			if err != nil {
 				return err
 			}
@@ -60,7 +60,7 @@ func serve(ctx context.Context, c *config.Config, log io.Writer, hup <-chan os.S
 		return fmt.Errorf("open the journal: %w", err)
 	}
 	defer func() { err = errors.Join(err, record.Close()) }()
-	h, err := build(c, record, logs)
+	h, err := build(withOwn(c), record, logs)
 	if err != nil {
 		return err
 	}
@@ -104,6 +104,7 @@ type house struct {
 	checker *checker.Checker
 	metrics *sinks.Prometheus
 	api     *api.API
+	roster  *roster
 
 	commandFile *commandFile // nil: none
 }
@@ -113,18 +114,21 @@ const refresh = 10 * time.Second
 
 func build(c *config.Config, record journal, logs *logs) (*house, error) {
 	h := &house{started: c, logs: logs, record: record, view: view.New()}
-	h.adopt(c)
+	h.adopt(c, 0)
 	var err error
 	h.runner, err = runner.New(runner.Options{Log: h.logs.room("ssh"), LocalUser: c.Daemon.LocalUser})
 	if err != nil {
 		return nil, err
 	}
 	h.checker = checker.New(checker.Options{
-		Runner: h.runner, Record: h.record, Reader: h.record, Log: h.logs.room("checker"),
+		Runner: h.runner, Record: h.record, Reader: h.record, Past: h.record, Log: h.logs.room("checker"),
 		Version:       version(),
+		KeepRemoved:   c.Daemon.KeepRemoved,
 		MaxConcurrent: c.Daemon.MaxConcurrentChecks, MaxPerHost: c.Daemon.MaxChecksPerHost,
 		HostDownDisablesChecks: c.Daemon.HostDownDisablesChecks,
 	}, c.Inventory)
+	h.roster = newRoster(h.runner, h.logs.room("main"), h.takeAnswers, func() { h.tell(context.Background(), "sources") })
+	h.roster.adopt(c)
 	h.metrics = sinks.NewPrometheus(version(), h.view.Heads)
 	h.measure()
 	pages := web.New(web.Options{
@@ -134,16 +138,13 @@ func build(c *config.Config, record journal, logs *logs) (*house, error) {
 	})
 	h.api = api.New(api.Options{
 		View: h.view, Reader: h.record, Past: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
-		Submit: h.checker.Submit, Reload: h.reload, Ready: h.checker.Ready,
-		Metrics: h.metrics, Pages: pages, Levels: h.logs, Journal: keeperOf(record), AllowedHosts: c.Web.AllowedHosts,
+		Submit: h.checker.Submit, Reload: h.reload, Diff: h.diff, Ready: h.checker.Ready,
+		Metrics: h.metrics, Pages: pages, Levels: h.logs, Journal: keeperOf(record), Sources: h.roster, AllowedHosts: c.Web.AllowedHosts,
 		HostDownDisablesChecks: c.Daemon.HostDownDisablesChecks,
 		History:                c.Journal.History, Version: version(), Started: time.Now(),
 	})
 	return h, nil
 }
-
-// load reads the configuration as the daemon needs it.
-func load(file string) (*config.Config, error) { return config.Load(file, loadOptions()) }
 
 func loadOptions() config.Options {
 	return config.Options{
@@ -189,6 +190,11 @@ func (h *house) serve(ctx context.Context, hup <-chan os.Signal) (err error) {
 		serving.Go(func() { <-ctx.Done(); s.stop() })
 	}
 	serving.Go(func() { h.reloadOn(ctx, hup) })
+	serving.Go(func() { h.roster.Run(ctx) })
+	serving.Go(func() { h.tell(ctx) })
+	if h.started.Daemon.ReloadOnChange {
+		serving.Go(func() { h.watch(ctx) })
+	}
 	h.check(ctx, fail)
 	fail(nil)
 	serving.Wait()

@@ -32,7 +32,7 @@ func writeServices(w io.Writer, services []wire.Service) error {
 		if s.Stale != nil {
 			at, output = &s.Stale.Since, s.Stale.Output
 		}
-		rows = append(rows, []string{s.Host, orDash(s.Service), stateOf(s.Head), attempt(s.Head), since(at), string(output)})
+		rows = append(rows, []string{s.Host, orDash(s.Service), stateOf(s.Head), attempt(s.Head), since(at), string(wire.Brief(output))})
 	}
 	return writeTable(w, "HOST\tSERVICE\tSTATE\tATTEMPT\tSINCE\tOUTPUT", rows)
 }
@@ -100,6 +100,8 @@ func (f *fields) head(h wire.Head) {
 	if h.Held != nil {
 		f.line("Held", string(h.Held.Why))
 	}
+	f.line("Schedule", h.Schedule)
+	f.line("Check period", h.CheckPeriod)
 	if h.LastCheck != nil {
 		f.line("Ran for", strconv.FormatFloat(h.Duration, 'f', 3, 64)+" s")
 	}
@@ -127,7 +129,7 @@ func writeResults(w io.Writer, results []wire.Result) error {
 		if r.Attempt > 0 {
 			kind = fmt.Sprintf("%s %d/%d", r.StateType, r.Attempt, r.MaxCheckAttempts)
 		}
-		rows = append(rows, []string{local(&r.Time), r.State, kind, r.Cause, strconv.FormatFloat(r.Duration, 'f', 3, 64) + "s", string(r.Output)})
+		rows = append(rows, []string{local(&r.Time), r.State, kind, r.Cause, strconv.FormatFloat(r.Duration, 'f', 3, 64) + "s", string(wire.Brief(r.Output))})
 	}
 	return writeTable(w, "TIME\tSTATE\tTYPE\tCAUSE\tTOOK\tOUTPUT", rows)
 }

@@ -258,11 +258,29 @@ func (r *Record) streams(ctx context.Context) error {
 	return nil
 }
 
+// codeStoreFailed is the server's error of a stream whose files it cannot make.
+const codeStoreFailed = 10049
+
+func storeFailed(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && api.ErrorCode == codeStoreFailed
+}
+
+const (
+	createTries = 5
+	createPause = 200 * time.Millisecond
+)
+
 func (r *Record) stream(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {
 	c.Storage = jetstream.FileStorage
 	c.Replicas = r.o.Replicas
 	c.Duplicates = 100 * time.Millisecond // nothing here has a message ID
 	s, err := r.js.CreateOrUpdateStream(ctx, c)
+	for tries := 1; tries < createTries && storeFailed(err); tries++ {
+		// The server may still be removing the files of a stream of that name.
+		time.Sleep(createPause)
+		s, err = r.js.CreateOrUpdateStream(ctx, c)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: stream %s: %w", r.o.where(), c.Name, err)
 	}

@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) Record, only ...string) {
 		"LogInTime":            logInTime,
 		"LogAt":                logAt,
 		"LogOutlivesResults":   logOutlivesResults,
+		"LogKeepsRemoved":      logKeepsRemoved,
 		"DaemonHasNoHead":      daemonHasNoHead,
 		"DocumentsAreCompared": documentsAreCompared,
 		"DocumentsCompete":     documentsCompete,

@@ -140,6 +140,22 @@ func logOutlivesResults(t *testing.T, r Record) {
 	}
 }
 
+// What was known of a key that was removed is found in the log, its last result
+// included, until something newer is.
+func logKeepsRemoved(t *testing.T, r Record) {
+	gone := change(web, 3)
+	gone.Kind, gone.State.Ack = alf.KindRemoved, &alf.Ack{ID: "x", Author: "me"}
+	add(t, r, change(web, 1), gone, change(alf.Key{Host: "db1"}, 4))
+	got, err := r.At(t.Context(), at(100), web)
+	if err != nil || got[0] == nil || got[0].Kind != alf.KindRemoved || got[0].State.Ack == nil || got[0].Result == nil || got[0].Result.Output != "3" {
+		t.Fatalf("At of what was removed = %+v, %v, want all of it", got, err)
+	}
+	add(t, r, change(web, 5))
+	if got, err := r.At(t.Context(), at(100), web); err != nil || got[0] == nil || got[0].Kind != alf.KindResult {
+		t.Errorf("At of what came back = %+v, %v, want what is new", got, err)
+	}
+}
+
 func daemonHasNoHead(t *testing.T, r Record) {
 	add(t, r, &alf.Event{Kind: alf.KindDaemon, Time: at(0), Text: "started"}, change(web, 1))
 	n := 0

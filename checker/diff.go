@@ -1,0 +1,314 @@
+package checker
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"alf"
+)
+
+// Difference is what another inventory would change. A reload goes by it, and so
+// does whoever asks before.
+type Difference struct {
+	Added, Removed []alf.Key // by key, hosts before their services
+	Renamed        []Renamed // by the new key
+	Changed        []Changed // by key
+	Kept           int       // what is as it was
+
+	prev, next *alf.Inventory
+
+	kept  []bool // of the services of the other inventory
+	added []*alf.Service
+	from  map[alf.Key]alf.Key // what was renamed, by the new key
+	to    map[alf.Key]alf.Key // the same by the old key
+}
+
+// Renamed is a host or a service with another name, which goes on as it was.
+type Renamed struct{ From, To alf.Key }
+
+// Changed is a host or a service with other settings.
+type Changed struct {
+	Key     alf.Key
+	was, is *alf.Service
+}
+
+// Setting is one that differs, named as the configuration does. A secret is never
+// in it: From and To are then the same.
+type Setting struct{ Name, From, To string }
+
+// Compare returns what becomes of the services of prev when next takes its place.
+// Where something stands in the files is no part of it, nor is what Alf itself
+// adds to them.
+func Compare(prev, next *alf.Inventory) *Difference {
+	d := &Difference{prev: prev, next: next, kept: make([]bool, len(next.Services())), from: make(map[alf.Key]alf.Key), to: make(map[alf.Key]alf.Key)}
+	hosts := sameHosts(prev, next)
+	var room twins
+	for i, s := range next.Services() {
+		was := prev.Service(s.Key)
+		if was != nil {
+			d.kept[i] = hosts[s.Host] && (s.On == nil || hosts[s.On]) && room.same(was, s)
+		}
+		from, renamed := alf.Key{}, false
+		if was == nil {
+			d.added = append(d.added, s)
+			from, renamed = predecessor(s, prev, next)
+		}
+		switch {
+		case s.Own():
+		case renamed && d.to[from] == alf.Key{}:
+			d.from[s.Key], d.to[from] = from, s.Key
+			d.Renamed = append(d.Renamed, Renamed{from, s.Key})
+		case was == nil:
+			d.Added = append(d.Added, s.Key)
+		case d.kept[i]:
+			d.Kept++
+		default:
+			d.Changed = append(d.Changed, Changed{s.Key, was, s})
+		}
+	}
+	for _, s := range prev.Services() {
+		if _, renamed := d.to[s.Key]; !renamed && !s.Own() && next.Service(s.Key) == nil {
+			d.Removed = append(d.Removed, s.Key)
+		}
+	}
+	return d
+}
+
+// predecessor returns what s was called in prev, if that is gone in next.
+func predecessor(s *alf.Service, prev, next *alf.Inventory) (alf.Key, bool) {
+	for _, key := range s.Former() {
+		if prev.Service(key) != nil && next.Service(key) == nil {
+			return key, true
+		}
+	}
+	return alf.Key{}, false
+}
+
+// Empty reports whether nothing would change.
+func (d *Difference) Empty() bool {
+	return len(d.Added)+len(d.Removed)+len(d.Renamed)+len(d.Changed) == 0
+}
+
+// Counts returns how many there are of each.
+func (d *Difference) Counts() Diff {
+	return Diff{Added: len(d.Added), Removed: len(d.Removed), Changed: len(d.Changed), Renamed: len(d.Renamed), Kept: d.Kept}
+}
+
+// sameHosts says which hosts of next are as they were in prev. They are compared
+// once each, and not again with each of their services.
+func sameHosts(prev, next *alf.Inventory) map[*alf.Host]bool {
+	hosts := make(map[*alf.Host]bool, len(next.Hosts()))
+	for _, h := range next.Hosts() {
+		was := prev.Host(h.Name)
+		hosts[h] = was != nil && reflect.DeepEqual(plainHost(was), plainHost(h))
+	}
+	return hosts
+}
+
+// twins is room for two services that are compared.
+type twins struct{ was, is alf.Service }
+
+// same compares two services without their hosts: by hand what takes reflection
+// long, as most are as they were.
+func (t *twins) same(was, is *alf.Service) bool {
+	t.was, t.is = *was, *is
+	a, b := &t.was, &t.is
+	strip(a)
+	strip(b)
+	if spot(was) != spot(is) || !slices.EqualFunc(a.Argv, b.Argv, slices.Equal) || !slices.Equal(a.Shell, b.Shell) ||
+		!slices.EqualFunc(a.Env, b.Env, sameVariable) || !slices.Equal(a.Path, b.Path) || !slices.Equal(a.Dependencies, b.Dependencies) {
+		return false
+	}
+	for _, s := range []*alf.Service{a, b} {
+		s.Argv, s.Shell, s.Env, s.Path, s.Dependencies = nil, nil, nil, nil, nil
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+func sameVariable(a, b alf.EnvVar) bool { return a.Name == b.Name && slices.Equal(a.Value, b.Value) }
+
+// plainHost returns h without what makes no difference.
+func plainHost(h *alf.Host) *alf.Host {
+	plain := *h
+	plain.Where, plain.RenamedFrom = alf.Position{}, ""
+	return &plain
+}
+
+// plainService returns s without what makes no difference, and without its hosts.
+func plainService(s *alf.Service) *alf.Service {
+	plain := *s
+	strip(&plain)
+	return &plain
+}
+
+func strip(s *alf.Service) { s.Where, s.RenamedFrom, s.Host, s.On = alf.Position{}, "", nil, nil }
+
+// Settings returns the settings that differ, by name. Of a service that has the
+// same ones on a host that has others there are none.
+func (x Changed) Settings() []Setting {
+	was, is := x.was, x.is
+	var c comparison
+	if is.Key.IsHost() {
+		c.fields("", reflect.ValueOf(*plainHost(was.Host)), reflect.ValueOf(*plainHost(is.Host)))
+	}
+	c.fields("", reflect.ValueOf(*plainService(was)), reflect.ValueOf(*plainService(is)))
+	if from, to := runsOn(was), runsOn(is); from != to {
+		c.settings = append(c.settings, Setting{"run", from, to})
+	}
+	slices.SortStableFunc(c.settings, func(a, b Setting) int { return cmp.Compare(a.Name, b.Name) })
+	return slices.Compact(c.settings)
+}
+
+func runsOn(s *alf.Service) string {
+	switch {
+	case s.On == nil:
+		return "local"
+	case s.On.Name == s.Key.Host:
+		return "remote"
+	}
+	return string(s.On.Name)
+}
+
+// comparison collects settings that differ.
+type comparison struct{ settings []Setting }
+
+// names are what the configuration calls fields, where that is not their name in
+// lower case.
+var names = map[string]string{
+	"SSH": "ssh", "Builtin": "check_command", "Argv": "command", "Shell": "command", "Path": "plugin_dir",
+	"Interval": "check_interval", "Retry": "retry_interval", "MaxAttempts": "max_check_attempts", "Volatile": "is_volatile",
+	"Flapping.Enabled": "flap_detection_enabled", "Flapping.Low": "low_flap_threshold", "Flapping.High": "high_flap_threshold",
+	"Flapping.Ignore": "flap_detection_options", "Stalking": "stalking_options", "Freshness": "freshness_threshold",
+	"SoftPassive": "passive_host_checks_are_soft", "Timeout": "check_timeout", "TimeoutStatus": "timeout_state",
+	"BadExitStatus": "compat", "Recurring": "downtime", "Dependencies": "dependency", "NotesURL": "notes_url",
+}
+
+// nameOf returns what the configuration calls the field at path.
+func nameOf(path string) string {
+	if name, ok := names[path]; ok {
+		return name
+	}
+	before, field, nested := strings.Cut(path, ".")
+	if nested {
+		return nameOf(before) + "." + nameOf(field)
+	}
+	var b strings.Builder
+	for i, r := range path {
+		if i > 0 && 'A' <= r && r <= 'Z' {
+			b.WriteByte('_')
+		}
+		b.WriteRune(r)
+	}
+	return strings.ToLower(b.String())
+}
+
+// fields compares two structs field by field; path leads to them.
+func (c *comparison) fields(path string, was, is reflect.Value) {
+	for i := range is.NumField() {
+		name := path + is.Type().Field(i).Name
+		from, to := was.Field(i), is.Field(i)
+		if reflect.DeepEqual(from.Interface(), to.Interface()) {
+			continue
+		}
+		switch {
+		case to.Kind() == reflect.Struct:
+			c.fields(name+".", from, to)
+		case to.Kind() == reflect.Map:
+			c.variables(nameOf(name), from, to)
+		default:
+			c.add(nameOf(name), from, to)
+		}
+	}
+}
+
+// variables compares two maps whose keys are texts.
+func (c *comparison) variables(name string, was, is reflect.Value) {
+	keys := make(map[string]reflect.Value)
+	for _, m := range []reflect.Value{was, is} {
+		for _, key := range m.MapKeys() {
+			keys[key.String()] = key
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		from, to := was.MapIndex(keys[key]), is.MapIndex(keys[key])
+		if !from.IsValid() || !to.IsValid() || !reflect.DeepEqual(from.Interface(), to.Interface()) {
+			c.add(name+"."+key, from, to)
+		}
+	}
+}
+
+func (c *comparison) add(name string, was, is reflect.Value) {
+	c.settings = append(c.settings, Setting{name, show(was), show(is)})
+}
+
+// show prints a value for people, without the secrets in it.
+func show(v reflect.Value) string {
+	if !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return ""
+	}
+	switch x := v.Interface().(type) {
+	case time.Duration:
+		return showDuration(x)
+	case [4]bool:
+		return statuses(x)
+	case fmt.Stringer:
+		return x.String()
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		return show(v.Elem())
+	case reflect.Slice:
+		return showList(v)
+	case reflect.Struct:
+		return showStruct(v)
+	}
+	return fmt.Sprint(v.Interface())
+}
+
+// showDuration prints d without the units that say nothing: "1h", not "1h0m0s".
+func showDuration(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+func showList(v reflect.Value) string {
+	parts := make([]string, v.Len())
+	for i := range parts {
+		parts[i] = show(v.Index(i))
+		if k := v.Index(i).Kind(); k == reflect.String || k == reflect.Slice {
+			parts[i] = fmt.Sprintf("%q", parts[i])
+		}
+	}
+	return "[" + strings.Join(parts, ", ") + "]"
+}
+
+func showStruct(v reflect.Value) string {
+	var parts []string
+	for i := range v.NumField() {
+		if f := v.Field(i); f.CanInterface() && !f.IsZero() {
+			parts = append(parts, nameOf(v.Type().Field(i).Name)+" = "+show(f))
+		}
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
+}
+
+func statuses(set [4]bool) string {
+	var on []string
+	for i, is := range set {
+		if is {
+			on = append(on, strings.ToLower(alf.Status(i).String()))
+		}
+	}
+	return "[" + strings.Join(on, ", ") + "]"
+}
