@@ -24,6 +24,9 @@ type Options struct {
 	Plugins   func(name string) bool   // knows the names of Alf's own plugins
 	Runtime   func(name string) bool   // knows the macros that have a value only when a check runs
 	Getenv    func(name string) string // nil: os.Getenv
+	// Origins lets Show tell where each value comes from. Such a Config takes
+	// much more memory, and no two are equal.
+	Origins bool
 
 	// Answers are what the sources have said, by name. Nil: they are not asked
 	// for their hosts at all.
@@ -46,6 +49,8 @@ type Config struct {
 	Inventory *alf.Inventory
 	Counts    Counts
 	Warnings  []error // each an *Error, by file and line
+
+	origins *provenance // nil: nobody asked for it
 }
 
 // Counts says how much there is in a configuration.
@@ -75,6 +80,9 @@ func Load(file string, o Options) (*Config, error) {
 		l := newLoader(o)
 		l.trial = t
 		l.read(file)
+		if o.Origins {
+			l.origins = newProvenance(l.root)
+		}
 		l.inherit()
 		l.decode()
 		c := l.resolve(file)
@@ -126,6 +134,8 @@ type loader struct {
 	users      map[usage]map[string]bool
 	overrides  map[*table]*override
 	secretsOf  map[*table]alf.Secret // of tables in place of a text, which many may inherit
+
+	origins *provenance // nil: nobody asks
 
 	journalAt alf.Position
 	nagiosAt  alf.Position

@@ -110,7 +110,12 @@ func (r *resolver) config(file string) *Config {
 	for i, h := range r.hosts {
 		hosts[i] = h.made
 	}
+	if r.origins != nil {
+		r.origins.resolver = r
+	}
 	return &Config{
+		origins: r.origins,
+
 		File:      file,
 		Files:     r.files,
 		Daemon:    r.daemon,
@@ -206,10 +211,8 @@ func (r *resolver) hostNames() []string {
 
 // makeHost fills in h what its groups and the defaults say.
 func (r *resolver) makeHost(h *host) {
-	ssh := h.ssh
 	h.all = maps.Clone(h.vars)
 	for _, g := range h.groups {
-		ssh = ssh.over(g.ssh)
 		h.own = h.own.over(g.own)
 		h.all = h.all.over(g.vars)
 	}
@@ -217,7 +220,7 @@ func (r *resolver) makeHost(h *host) {
 		Name:    h.name,
 		Alias:   h.alias.v,
 		Address: h.address.or(some(string(h.name))).v,
-		SSH:     ssh.over(r.ssh).resolved(r.loader),
+		SSH:     r.sshOf(h).resolved(r.loader),
 		Where:   h.at,
 
 		RenamedFrom: alf.HostName(h.renamed.v),
@@ -227,12 +230,24 @@ func (r *resolver) makeHost(h *host) {
 	}
 }
 
+// sshOf returns how h is reached.
+func (r *resolver) sshOf(h *host) ssh {
+	out := h.ssh
+	for _, g := range h.groups {
+		out = out.over(g.ssh)
+	}
+	return out.over(r.ssh)
+}
+
+// varsOf returns all variables of h.
+func (r *resolver) varsOf(h *host) vars { return maps.Clone(h.all).over(r.defaults.vars) }
+
 // bindHost resolves the macros of h, which may speak of other hosts.
 func (r *resolver) bindHost(h *host) {
 	s := &scope{r: r, h: h, what: "notes_url of", dirs: r.defaults.pluginDir.v}
 	h.made.NotesURL = s.link(h.notesURL.v, "notes_url")
 	r.publish(s)
-	h.made.Vars = s.show(maps.Clone(h.all).over(r.defaults.vars))
+	h.made.Vars = s.show(r.varsOf(h))
 	r.warnEncrypted(h.made.SSH)
 }
 
@@ -432,6 +447,10 @@ func (r *resolver) place(base *check, m matched) {
 		if len(s.failures) == 0 && r.claim(s, key, claim{base, m.direct}) {
 			s.desc = key.Service
 			r.services = append(r.services, s.service(key))
+			if r.origins != nil {
+				kept := *s
+				r.origins.placed[key] = &kept
+			}
 		}
 	}
 	r.publish(s)
