@@ -27,6 +27,9 @@ type Options struct {
 	// CheckKey opens an encrypted private key; nil: whether a passphrase is right, only the
 	// login will tell.
 	CheckKey func(key []byte, passphrase string) error
+	// Origins lets Show tell where each value comes from. Such a Config takes
+	// much more memory, and no two are equal.
+	Origins bool
 
 	// Answers are what the sources have said, by name. Nil: they are not asked
 	// for their hosts at all.
@@ -49,6 +52,8 @@ type Config struct {
 	Inventory *alf.Inventory
 	Counts    Counts
 	Warnings  []error // each an *Error, by file and line
+
+	origins *provenance // nil: nobody asked for it
 }
 
 // Counts says how much there is in a configuration.
@@ -78,6 +83,9 @@ func Load(file string, o Options) (*Config, error) {
 		l := newLoader(o)
 		l.trial = t
 		l.read(file)
+		if o.Origins {
+			l.origins = newProvenance(l.root)
+		}
 		l.inherit()
 		l.decode()
 		c := l.resolve(file)
@@ -129,6 +137,8 @@ type loader struct {
 	users      map[usage]map[string]bool
 	overrides  map[*table]*override
 	secretsOf  map[*table]alf.Secret // of tables in place of a text, which many may inherit
+
+	origins *provenance // nil: nobody asks
 
 	journalAt alf.Position
 	nagiosAt  alf.Position

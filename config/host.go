@@ -28,11 +28,11 @@ type host struct {
 	unsure  bool // a group or template of it is not there, and nobody knows its variables
 	all     vars // its own and those of its groups
 	made    *alf.Host
-	jumps   opt[[]jump]
 	jumped  bool // made has its bastion
 	joining bool // it is being found
 
-	passphraseAt alf.Position
+	full  ssh         // as it is reached in the end
+	place opt[string] // its address
 }
 
 // reference is the name of something else, and where it stands.

@@ -90,7 +90,7 @@ func (r *resolver) checkJumps(jumps opt[[]jump]) {
 		if known || j.host != "" || r.partial {
 			continue
 		}
-		r.add(j.at, "proxy_jump: there is no [host.%v], and a machine that is not checked is written as \"user@%s\"%s",
+		r.missing(j.at, "proxy_jump: there is no [host.%v], and a machine that is not checked is written as \"user@%s\"%s",
 			toml.Key{j.name}, j.name, didYouMean(j.name, r.hostNames()))
 	}
 }
@@ -133,10 +133,10 @@ func (r *resolver) joinBastion(h *host, below []*host) {
 // it names: they are behind the ones before.
 func (h *host) path() []jump {
 	own := func(j jump) bool { return (j.host == "" || j.files != nil) && j.name == string(h.name) }
-	if i := slices.IndexFunc(h.jumps.v, own); i >= 0 && !h.ssh.proxyJump.set {
-		return h.jumps.v[:i]
+	if i := slices.IndexFunc(h.full.proxyJump.v, own); i >= 0 && !h.ssh.proxyJump.set {
+		return h.full.proxyJump.v[:i]
 	}
-	return h.jumps.v
+	return h.full.proxyJump.v
 }
 
 func (r *resolver) circleOfBastions(hosts []*host) {
@@ -145,7 +145,7 @@ func (r *resolver) circleOfBastions(hosts []*host) {
 		names = append(names, h.name)
 	}
 	before := hosts[len(hosts)-2]
-	r.addOnce(before.jumps.at, "proxy_jump goes round in a circle: "+circle(names))
+	r.addOnce(before.full.proxyJump.at, "proxy_jump goes round in a circle: "+circle(names))
 }
 
 // addOnce adds a mistake unless it is there already: what a group says is read

@@ -40,6 +40,9 @@ func some[T any](v T) opt[T] { return opt[T]{set: true, v: v} }
 // to puts what read makes of a value into dst.
 func to[T any](dst *T, read func(value) (T, error)) reader {
 	return func(m *mistakes, key string, v value) {
+		if _, asked := v.any.(*origin); asked {
+			return // it is known of an opt only
+		}
 		got, err := read(v)
 		if err != nil {
 			m.take(key, v.at, err)
@@ -52,6 +55,10 @@ func to[T any](dst *T, read func(value) (T, error)) reader {
 // set is to for a setting. One with a mistake counts as set.
 func set[T any](dst *opt[T], read func(value) (T, error)) reader {
 	return func(m *mistakes, key string, v value) {
+		if o, asked := v.any.(*origin); asked {
+			o.set, o.at = dst.set, dst.at
+			return
+		}
 		dst.set, dst.at = true, v.at
 		to(&dst.v, read)(m, key, v)
 	}
@@ -60,6 +67,10 @@ func set[T any](dst *opt[T], read func(value) (T, error)) reader {
 // sub reads a table in a table.
 func sub(k keys) reader {
 	return func(m *mistakes, key string, v value) {
+		if o, asked := v.any.(*origin); asked {
+			o.inner = k.origins()
+			return
+		}
 		t, ok := v.any.(*table)
 		if !ok {
 			m.take(key, v.at, v.want("a table", k.shape))

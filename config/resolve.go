@@ -120,7 +120,12 @@ func (r *resolver) config(file string) *Config {
 	for i, h := range r.hosts {
 		hosts[i] = h.made
 	}
+	if r.origins != nil {
+		r.origins.resolver = r
+	}
 	return &Config{
+		origins: r.origins,
+
 		File:      file,
 		Files:     r.files,
 		Daemon:    r.daemon,
@@ -216,20 +221,17 @@ func (r *resolver) hostNames() []string {
 
 // makeHost fills in h what its groups and the defaults say.
 func (r *resolver) makeHost(h *host) {
-	ssh := h.ssh
 	h.all = maps.Clone(h.vars)
 	for _, g := range h.groups {
-		ssh = ssh.over(g.ssh)
 		h.own = h.own.over(g.own)
 		h.all = h.all.over(g.vars)
 	}
-	ssh, address := r.withSSHConfig(string(h.name), ssh.over(r.ssh), h.address)
-	h.jumps, h.passphraseAt = ssh.proxyJump, ssh.passphrase.at
+	h.full, h.place = r.withSSHConfig(string(h.name), r.sshOf(h), h.address)
 	h.made = &alf.Host{
 		Name:    h.name,
 		Alias:   h.alias.v,
-		Address: address.or(some(string(h.name))).v,
-		SSH:     ssh.resolved(r.loader),
+		Address: h.place.or(some(string(h.name))).v,
+		SSH:     h.full.resolved(r.loader),
 		Where:   h.at,
 
 		RenamedFrom: alf.HostName(h.renamed.v),
@@ -239,17 +241,29 @@ func (r *resolver) makeHost(h *host) {
 	}
 }
 
+// sshOf returns how h is reached, as far as these files say.
+func (r *resolver) sshOf(h *host) ssh {
+	out := h.ssh
+	for _, g := range h.groups {
+		out = out.over(g.ssh)
+	}
+	return out.over(r.ssh)
+}
+
+// varsOf returns all variables of h.
+func (r *resolver) varsOf(h *host) vars { return maps.Clone(h.all).over(r.defaults.vars) }
+
 // bindHost resolves the macros of h, which may speak of other hosts.
 func (r *resolver) bindHost(h *host) {
 	s := &scope{r: r, h: h, what: "notes_url of", dirs: r.defaults.pluginDir.v}
 	h.made.NotesURL = s.link(h.notesURL.v, "notes_url")
 	r.publish(s)
-	h.made.Vars = s.show(maps.Clone(h.all).over(r.defaults.vars))
-	r.checkKeys(h.passphraseAt, h.made.SSH)
+	h.made.Vars = s.show(r.varsOf(h))
+	r.checkKeys(h.full.passphrase.at, h.made.SSH)
 }
 
-// joinParents gives every host its parents, of which its bastion is one. Nobody is behind himself, however
-// many stand between.
+// joinParents gives every host its parents, of which its bastion is one. Nobody
+// is behind himself, however many stand between.
 func (r *resolver) joinParents() {
 	for _, h := range r.hosts {
 		for _, p := range h.parents {
@@ -293,7 +307,7 @@ func (h *host) parentsAt() alf.Position {
 	if len(h.parents) > 0 {
 		return h.parents[0].at
 	}
-	return h.jumps.at
+	return h.full.proxyJump.at
 }
 
 func circle(names []alf.HostName) string { return strings.Join(textsOf(names), " behind ") }
@@ -455,6 +469,10 @@ func (r *resolver) place(base *check, m matched) {
 		if len(s.failures) == 0 && r.claim(s, key, claim{base, m.direct}) {
 			s.desc = key.Service
 			r.services = append(r.services, s.service(key))
+			if r.origins != nil {
+				kept := *s
+				r.origins.placed[key] = &kept
+			}
 		}
 	}
 	r.publish(s)

@@ -25,7 +25,7 @@ import (
 // not have.
 func (c *Config) Show(w io.Writer, host alf.HostName, service alf.ServiceName) error {
 	out := bufio.NewWriter(w)
-	p := printer{out, c.Inventory}
+	p := &printer{w: out, inventory: c.Inventory, from: c.origins}
 	switch {
 	case host == "":
 		p.all(c)
@@ -45,9 +45,12 @@ func (c *Config) Show(w io.Writer, host alf.HostName, service alf.ServiceName) e
 type printer struct {
 	w         *bufio.Writer
 	inventory *alf.Inventory
+	from      *provenance // nil: where values come from is not told
+	origins   origins     // of what is printed now
+	at        origins     // of the table that is
 }
 
-func (p printer) all(c *Config) {
+func (p *printer) all(c *Config) {
 	p.daemon(c.Daemon)
 	p.journal(c.Journal)
 	p.table("web")
@@ -60,7 +63,7 @@ func (p printer) all(c *Config) {
 	}
 }
 
-func (p printer) daemon(d Daemon) {
+func (p *printer) daemon(d Daemon) {
 	p.table("daemon")
 	p.set("socket", d.Socket)
 	p.set("log_format", d.LogFormat)
@@ -84,7 +87,7 @@ func (p printer) daemon(d Daemon) {
 	}
 }
 
-func (p printer) journal(j Journal) {
+func (p *printer) journal(j Journal) {
 	p.table("journal")
 	p.optional("url", j.URL)
 	p.optional("credentials", j.Credentials)
@@ -104,7 +107,7 @@ func (p printer) journal(j Journal) {
 	}
 }
 
-func (p printer) nagios(n Nagios) {
+func (p *printer) nagios(n Nagios) {
 	if n.CommandFile != "" {
 		p.table("nagios")
 		p.set("command_file", n.CommandFile)
@@ -114,7 +117,7 @@ func (p printer) nagios(n Nagios) {
 
 func level(l slog.Level) string { return strings.ToLower(l.String()) }
 
-func (p printer) host(c *Config, name alf.HostName) error {
+func (p *printer) host(c *Config, name alf.HostName) error {
 	h := c.Inventory.Host(name)
 	if h == nil {
 		return unknownHost(c.Inventory, name)
@@ -131,7 +134,7 @@ func unknownHost(v *alf.Inventory, name alf.HostName) error {
 	return fmt.Errorf("there is no host %q%s", name, didYouMean(string(name), known))
 }
 
-func (p printer) oneService(c *Config, key alf.Key) error {
+func (p *printer) oneService(c *Config, key alf.Key) error {
 	if c.Inventory.Host(key.Host) == nil {
 		return unknownHost(c.Inventory, key.Host)
 	}
@@ -146,9 +149,12 @@ func (p printer) oneService(c *Config, key alf.Key) error {
 	return fmt.Errorf("host %q has no service %q%s", key.Host, key.Service, didYouMean(string(key.Service), known))
 }
 
-func (p printer) hostAndServices(c *Config, h *alf.Host) {
+func (p *printer) hostAndServices(c *Config, h *alf.Host) {
 	name := string(h.Name)
-	p.from(h.Where)
+	if p.from != nil {
+		p.origins = p.from.host(h.Name)
+	}
+	p.place(h.Where)
 	p.table("host", name)
 	p.set("address", h.Address)
 	p.optional("alias", h.Alias)
@@ -170,7 +176,7 @@ func (p printer) hostAndServices(c *Config, h *alf.Host) {
 	}
 }
 
-func (p printer) ownCheck(s *alf.Service) {
+func (p *printer) ownCheck(s *alf.Service) {
 	if s.Builtin != "" {
 		p.set("check_command", s.Builtin)
 	} else {
@@ -183,7 +189,7 @@ func (p printer) ownCheck(s *alf.Service) {
 	}
 }
 
-func (p printer) ssh(s alf.SSH) {
+func (p *printer) ssh(s alf.SSH) {
 	p.set("user", s.User)
 	p.set("port", s.Port)
 	p.list("identity_files", s.IdentityFiles)
@@ -203,7 +209,7 @@ func (p printer) ssh(s alf.SSH) {
 	}
 }
 
-func (p printer) vars(vars map[string]alf.Value) {
+func (p *printer) vars(vars map[string]alf.Value) {
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
 		if v := vars[name]; v.List != nil && !v.Secret {
 			p.list(name, v.List)
@@ -213,8 +219,11 @@ func (p printer) vars(vars map[string]alf.Value) {
 	}
 }
 
-func (p printer) service(s *alf.Service) {
-	p.from(s.Where, s.Overridden...)
+func (p *printer) service(s *alf.Service) {
+	if p.from != nil {
+		p.origins = p.from.service(s.Key)
+	}
+	p.place(s.Where, s.Overridden...)
 	p.table("service", s.Key.String())
 	if s.IsLink() {
 		p.set("check_command", s.Builtin)
@@ -222,6 +231,7 @@ func (p printer) service(s *alf.Service) {
 		p.restless(s)
 		return
 	}
+	p.uses(s.Key)
 	p.set("check", s.Check)
 	if s.Passive {
 		p.set("passive", true)
@@ -247,8 +257,18 @@ func (p printer) service(s *alf.Service) {
 	}
 }
 
+// uses prints the variables that a service uses, and where they stand.
+func (p *printer) uses(key alf.Key) {
+	if p.from == nil {
+		return
+	}
+	for _, u := range p.from.used(key) {
+		fmt.Fprintf(p.w, "# $%s$ is %s  # %s\n", u.name, quote(u.value.String()), p.from.where(u.at))
+	}
+}
+
 // active prints what is run, where and for how long.
-func (p printer) active(s *alf.Service) {
+func (p *printer) active(s *alf.Service) {
 	if s.Script != "" {
 		p.set("script", s.Script)
 		p.templates("args", s.Argv)
@@ -276,7 +296,7 @@ func runsOn(s *alf.Service) string {
 	return string(s.On.Name)
 }
 
-func (p printer) command(key string, s *alf.Service) {
+func (p *printer) command(key string, s *alf.Service) {
 	if s.Shell != nil {
 		p.set(key, s.Shell.String())
 		return
@@ -284,7 +304,7 @@ func (p printer) command(key string, s *alf.Service) {
 	p.templates(key, s.Argv)
 }
 
-func (p printer) templates(key string, ts []alf.Template) {
+func (p *printer) templates(key string, ts []alf.Template) {
 	texts := make([]string, len(ts))
 	for i, t := range ts {
 		texts[i] = t.String()
@@ -292,13 +312,13 @@ func (p printer) templates(key string, ts []alf.Template) {
 	p.list(key, texts)
 }
 
-func (p printer) schedule(s *alf.Service) {
+func (p *printer) schedule(s *alf.Service) {
 	p.times(s)
 	p.set("check_timeout", s.Timeout)
 }
 
 // times prints when a service is checked, and when people may be told of it.
-func (p printer) times(s *alf.Service) {
+func (p *printer) times(s *alf.Service) {
 	if t := p.inventory.Timetable(s.Schedule); t != nil {
 		p.list("schedule", t.Crons)
 		p.optional("timezone", t.Zone)
@@ -311,8 +331,8 @@ func (p printer) times(s *alf.Service) {
 	p.optional("notification_period", s.NotificationPeriod)
 }
 
-// from says where what follows is defined, and where changed.
-func (p printer) from(at alf.Position, overridden ...alf.Position) {
+// place says where what follows is defined, and where changed.
+func (p *printer) place(at alf.Position, overridden ...alf.Position) {
 	fmt.Fprintf(p.w, "\n# %s", where(at))
 	for _, at := range overridden {
 		fmt.Fprintf(p.w, ", %s", where(at))
@@ -320,34 +340,52 @@ func (p printer) from(at alf.Position, overridden ...alf.Position) {
 }
 
 // table begins a table.
-func (p printer) table(path ...string) {
+func (p *printer) table(path ...string) {
 	fmt.Fprintf(p.w, "\n[%v]\n", toml.Key(path))
+	p.at = p.origins
+	for _, key := range path[min(2, len(path)):] { // behind the kind and the name
+		if o := p.at[key]; o != nil {
+			p.at = o.inner
+		} else {
+			p.at = nil
+		}
+	}
+}
+
+// end ends the line of a key, with where its value comes from if that is known.
+func (p *printer) end(key string) {
+	if o := p.at[key]; o != nil && o.set {
+		fmt.Fprintf(p.w, "  # %s", p.from.where(o.at))
+	}
+	fmt.Fprintln(p.w)
 }
 
 // set prints one setting.
-func (p printer) set(key string, v any) {
+func (p *printer) set(key string, v any) {
 	switch x := v.(type) {
 	case string:
 		v = quote(x)
 	case time.Duration:
 		v = quote(formatDuration(x))
 	}
-	fmt.Fprintf(p.w, "%v = %v\n", toml.Key{key}, v)
+	fmt.Fprintf(p.w, "%v = %v", toml.Key{key}, v)
+	p.end(key)
 }
 
 // optional prints a setting that says something.
-func (p printer) optional(key, text string) {
+func (p *printer) optional(key, text string) {
 	if text != "" {
 		p.set(key, text)
 	}
 }
 
-func (p printer) list(key string, texts []string) {
+func (p *printer) list(key string, texts []string) {
 	quoted := make([]string, len(texts))
 	for i, s := range texts {
 		quoted[i] = quote(s)
 	}
-	fmt.Fprintf(p.w, "%v = [%s]\n", toml.Key{key}, strings.Join(quoted, ", "))
+	fmt.Fprintf(p.w, "%v = [%s]", toml.Key{key}, strings.Join(quoted, ", "))
+	p.end(key)
 }
 
 // quote prints s as a string of TOML, which one of JSON is but for DEL.
@@ -362,7 +400,7 @@ func quote(s string) string {
 }
 
 // judging prints what judges a service besides its plugin.
-func (p printer) judging(s *alf.Service) {
+func (p *printer) judging(s *alf.Service) {
 	for _, t := range s.Thresholds {
 		p.table("service", s.Key.String(), "thresholds", t.Label)
 		p.optional("warn", t.Warn.String())
@@ -380,19 +418,20 @@ func (p printer) judging(s *alf.Service) {
 	}
 }
 
-func (p printer) pattern(key string, re *regexp.Regexp) {
+func (p *printer) pattern(key string, re *regexp.Regexp) {
 	if re != nil {
 		p.set(key, strings.TrimPrefix(re.String(), "(?m)"))
 	}
 }
 
-func (p printer) numbers(key string, list []int) {
-	fmt.Fprintf(p.w, "%v = %s\n", toml.Key{key}, strings.ReplaceAll(fmt.Sprint(list), " ", ", "))
+func (p *printer) numbers(key string, list []int) {
+	fmt.Fprintf(p.w, "%v = %s", toml.Key{key}, strings.ReplaceAll(fmt.Sprint(list), " ", ", "))
+	p.end(key)
 }
 
 // restless prints how flapping and old results are judged, where that is not as
 // it always is.
-func (p printer) restless(s *alf.Service) {
+func (p *printer) restless(s *alf.Service) {
 	names := serviceStatuses
 	if s.Key.IsHost() {
 		names = hostStatuses
@@ -417,7 +456,7 @@ func (p printer) restless(s *alf.Service) {
 }
 
 // bonds prints what a service depends on, and its recurring downtimes.
-func (p printer) bonds(s *alf.Service) {
+func (p *printer) bonds(s *alf.Service) {
 	var keys []string
 	for _, d := range s.Dependencies {
 		keys = append(keys, d.Master.String())
@@ -431,7 +470,7 @@ func (p printer) bonds(s *alf.Service) {
 }
 
 // statuses prints the names of those whose place in set is as wanted.
-func (p printer) statuses(key string, names []string, set [4]bool, wanted bool) {
+func (p *printer) statuses(key string, names []string, set [4]bool, wanted bool) {
 	var list []string
 	for i, name := range names {
 		if set[i] == wanted {

@@ -233,7 +233,7 @@ func (r *resolver) checkSources() {
 	}
 }
 
-func (p printer) sources(all []Source) {
+func (p *printer) sources(all []Source) {
 	for _, s := range all {
 		p.table("source", s.Name)
 		p.optional("file", s.File)

@@ -48,9 +48,13 @@ func (s *ssh) keys(l *loader) keys {
 // readJumps reads proxy_jump, which a host or hostgroup may have itself or in its
 // table ssh.
 func (s *ssh) readJumps(m *mistakes, key string, v value) {
-	if _, asked := v.any.(*shape); s.proxyJump.set && !asked {
-		m.add(v.at, "%s is already set in line %d", key, s.proxyJump.at.Line)
-		return
+	switch v.any.(type) {
+	case *shape, *origin: // asked, not set
+	default:
+		if s.proxyJump.set {
+			m.add(v.at, "%s is already set in line %d", key, s.proxyJump.at.Line)
+			return
+		}
 	}
 	set(&s.proxyJump, oneOrMore(readJump))(m, key, v)
 }

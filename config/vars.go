@@ -25,6 +25,10 @@ type variable struct {
 // readVars reads a table of variables into dst. Those that it has stay.
 func (l *loader) readVars(dst *vars) reader {
 	return func(m *mistakes, key string, v value) {
+		if o, asked := v.any.(*origin); asked {
+			o.inner = dst.origins()
+			return
+		}
 		t, ok := v.any.(*table)
 		if !ok {
 			m.take(key, v.at, v.want("a table", func() *shape { return mapping(either(scalars(), list(scalars()), secretTable())) }))

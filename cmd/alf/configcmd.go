@@ -76,10 +76,11 @@ func newConfigShow(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "show [HOST [SERVICE]]", Short: "Print what applies, defaults included", Args: cobra.MaximumNArgs(2), Annotations: readsConfig,
 		Long: `Print the configuration that applies, every default and group resolved: all of it,
-that of a host, or that of a service. Secrets are shown as <secret>.`,
+that of a host, or that of a service; and behind each value the file, the line and the
+table that it comes from. Secrets are shown as <secret>.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			options := loadOptions()
-			options.NoSecrets = true
+			options.NoSecrets, options.Origins = true, true
 			c, err := loadKept(o.config, options)
 			if err != nil {
 				return err

@@ -261,23 +261,20 @@ func (r *Record) streams(ctx context.Context) error {
 // codeStoreFailed is the server's error of a stream whose files it cannot make.
 const codeStoreFailed = 10049
 
-func storeFailed(err error) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && api.ErrorCode == codeStoreFailed
-}
-
 const (
 	createTries = 5
 	createPause = 200 * time.Millisecond
 )
 
+// stream makes a stream, or takes the one that is there. The server may still be
+// removing the files of one of that name, and a cluster may just be choosing who
+// leads it: then it is asked again.
 func (r *Record) stream(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {
 	c.Storage = jetstream.FileStorage
 	c.Replicas = r.o.Replicas
 	c.Duplicates = 100 * time.Millisecond // nothing here has a message ID
 	s, err := r.js.CreateOrUpdateStream(ctx, c)
-	for tries := 1; tries < createTries && storeFailed(err); tries++ {
-		// The server may still be removing the files of a stream of that name.
+	for tries := 1; tries < createTries && (storeFailed(err) || r.leaderless(err)) && ctx.Err() == nil; tries++ {
 		time.Sleep(createPause)
 		s, err = r.js.CreateOrUpdateStream(ctx, c)
 	}
@@ -285,6 +282,17 @@ func (r *Record) stream(ctx context.Context, c jetstream.StreamConfig) (jetstrea
 		return nil, fmt.Errorf("%s: stream %s: %w", r.o.where(), c.Name, err)
 	}
 	return s, nil
+}
+
+func storeFailed(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && api.ErrorCode == codeStoreFailed
+}
+
+// leaderless reports whether err may be that of a cluster that has no leader at
+// the moment: the library has waited for an answer in vain.
+func (r *Record) leaderless(err error) bool {
+	return r.o.Replicas > 1 && errors.Is(err, context.DeadlineExceeded)
 }
 
 // readEnd finds the newest event of the feed. What places and histories know of
