@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -23,7 +24,19 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"alf": main})
+	testscript.Main(stories{m}, map[string]func(){"alf": main})
+}
+
+// stories runs more of them at a time than there are processors, since they wait
+// most of the time.
+type stories struct{ *testing.M }
+
+func (s stories) Run() int {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("6")
+	}
+	return s.M.Run()
 }
 
 // TestScripts tells what a user sees: a story in each file of testdata. Besides
