@@ -85,7 +85,7 @@ func (h *house) reload(ctx context.Context, order api.ReloadOrder) error {
 	if err != nil {
 		what := "the configuration is wrong, the old one goes on"
 		if _, ok := errors.AsType[*refusal](err); ok {
-			what = "the configuration is refused, the old one goes on"
+			what, err = "the configuration is refused, the old one goes on", forced(err)
 		}
 		h.loaded.refuse(err)
 		h.logs.room("main").Error(what, "config", h.started.File, "err", err)
@@ -154,7 +154,7 @@ func (h *house) diff(ctx context.Context) (*wire.ConfigDiff, error) {
 		d.Renamed = append(d.Renamed, wire.ConfigRenamed{From: wire.NewConfigKey(r.From), To: wire.NewConfigKey(r.To)})
 	}
 	if p.refused != nil {
-		d.Refused = wire.Text(p.refused.Error())
+		d.Refused = wire.Text(forced(p.refused).Error())
 	}
 	for _, w := range p.config.Warnings {
 		d.Warnings = append(d.Warnings, wire.Text(w.Error()))
@@ -173,7 +173,8 @@ func (h *house) diff(ctx context.Context) (*wire.ConfigDiff, error) {
 // counted with it.
 type removal struct {
 	hosts, services []alf.Key
-	allHosts        int // that there are
+	added           bool // there are hosts that were not there
+	allHosts        int  // that there are
 	allServices     int
 }
 
@@ -189,6 +190,7 @@ func newRemoval(d *checker.Difference, v *alf.Inventory) removal {
 			r.services = append(r.services, key)
 		}
 	}
+	r.added = slices.ContainsFunc(d.Added, alf.Key.IsHost)
 	for _, s := range v.Services() {
 		switch {
 		case s.Own():
@@ -213,9 +215,8 @@ func (r removal) refusal(most config.Share) error {
 	if most.Percent == 100 {
 		return nil
 	}
-	const forced = "if that is meant, use alf reload --force; alf config diff shows all of it"
-	if len(r.hosts) > 0 && len(r.hosts) == r.allHosts {
-		return errors.New("no hosts are left in the configuration; " + forced)
+	if len(r.hosts) > 0 && len(r.hosts) == r.allHosts && !r.added {
+		return errors.New("no hosts are left in the configuration")
 	}
 	hosts, services := most.Of(r.allHosts, leastHosts), most.Of(r.allServices, leastServices)
 	var over []string
@@ -230,7 +231,12 @@ func (r removal) refusal(most config.Share) error {
 	if over == nil {
 		return nil
 	}
-	return errors.New(strings.Join(over, "; ") + "; " + forced)
+	return errors.New(strings.Join(over, "; "))
+}
+
+// forced adds to a refusal how it is done all the same.
+func forced(err error) error {
+	return fmt.Errorf("%w; if that is meant, use alf reload --force; alf config diff shows all of it", err)
 }
 
 // firstOf names the first of keys and counts the others.

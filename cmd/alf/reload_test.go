@@ -46,10 +46,11 @@ func TestRefusal(t *testing.T) {
 	five := config.Share{Percent: 5}
 	f("5 of 100 hosts", hosts(0, 100, 10), hosts(5, 100, 10), five, "")
 	f("6 of 100 hosts", hosts(0, 100, 10), hosts(6, 100, 10), five,
-		`6 of 100 hosts would be removed (h000, h001, h002 and 3 more), and max_removed = "5%" allows 5 at a time; if that is meant, use alf reload --force`)
+		`6 of 100 hosts would be removed (h000, h001, h002 and 3 more), and max_removed = "5%" allows 5 at a time`)
 	f("one of two hosts, however many services", hosts(0, 2, 50), hosts(1, 2, 50), five, "")
 	f("two of three hosts", hosts(0, 3, 1), hosts(2, 3, 1), five, "2 of 3 hosts")
 	f("the last host", hosts(0, 1, 1), nil, five, "no hosts are left")
+	f("all of them, but there are others", hosts(0, 3, 1), hosts(5, 8, 1), five, "3 of 3 hosts would be removed")
 	f("the last host, if that is allowed", hosts(0, 1, 1), nil, config.Share{Percent: 100}, "")
 	f("ten services", hosts(0, 10, 2), hosts(0, 10, 1), five, "")
 	f("eleven of 22 services", hosts(0, 11, 2), hosts(0, 11, 1), five, "11 of 22 services would be removed from hosts that stay (h000!s1,")

@@ -181,7 +181,10 @@ func (r *roster) refresh(ctx context.Context, st *sourceState) {
 		if err == nil {
 			err = r.refused(st)
 		} else {
-			err = fmt.Errorf("its hosts are not taken: %s", firstLine(err))
+			_, much := errors.AsType[*refusal](err)
+			if err = fmt.Errorf("its hosts are not taken: %s", firstLine(err)); much {
+				err = fmt.Errorf("%w; if that is meant, use alf source refresh %s --force", err, one.Name)
+			}
 		}
 	}
 	defer r.tell()
@@ -391,7 +394,7 @@ func (h *house) saysSources() (alf.Status, string) {
 	r := h.roster
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var hosts int
+	var hosts, partly int
 	var wrong []string
 	for _, name := range slices.Sorted(maps.Keys(r.all)) {
 		st := r.all[name]
@@ -402,6 +405,7 @@ func (h *house) saysSources() (alf.Status, string) {
 		case st.Answer.Body == nil:
 			wrong = append(wrong, name+": it was never asked")
 		case len(st.Refused) > 0:
+			partly++
 			wrong = append(wrong, fmt.Sprintf("%s: of its hosts, %d have mistakes: %s", name, len(st.Refused), st.Refused[0].Why))
 		}
 	}
@@ -409,7 +413,11 @@ func (h *house) saysSources() (alf.Status, string) {
 	if len(wrong) == 0 {
 		return alf.OK, ownOutput(fmt.Sprintf("OK - all %d have answered, hosts: %d", len(r.all), hosts), perfdata, nil)
 	}
-	return alf.Warning, ownOutput(fmt.Sprintf("WARNING - %d of %d have no good answer, and their last ones go on: %s", len(wrong), len(r.all), wrong[0]), perfdata, wrong)
+	first := fmt.Sprintf("WARNING - %d of %d have no good answer, and their last ones go on: %s", len(wrong)-partly, len(r.all), wrong[0])
+	if partly == len(wrong) {
+		first = fmt.Sprintf("WARNING - %d of %d have hosts with mistakes, which are not taken: %s", partly, len(r.all), wrong[0])
+	}
+	return alf.Warning, ownOutput(first, perfdata, wrong)
 }
 
 // measureSources adds how the sources are doing.
