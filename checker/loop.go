@@ -194,6 +194,7 @@ func (l *loop) restore(ctx context.Context) error {
 		}
 		l.plan(it, it.firstDue(planned, now))
 		l.goOn(it, from, now)
+		l.settle(it, now)
 		l.watch(it, now)
 	}
 	for _, s := range l.checked.Services() {
@@ -450,6 +451,7 @@ func (l *loop) reload(r reload) Diff {
 			from := l.inherit(it, l.renamed(r.diff, s.Key), r.former)
 			l.plan(it, it.firstDue(time.Time{}, now))
 			l.goOn(it, from, now)
+			l.settle(it, now)
 			l.watch(it, now)
 			l.enrol(it, standing, now)
 		case r.diff.kept[i]:
@@ -476,8 +478,9 @@ func (l *loop) reload(r reload) Diff {
 // schedule if that is still the same.
 func (l *loop) change(it *item, s *alf.Service, now time.Time) {
 	old := it.service
-	if it.busy && spot(old) != spot(s) {
-		// The place that it holds must be left under its old name.
+	if it.busy && (spot(old) != spot(s) || !s.Scheduled()) {
+		// The place that it holds must be left under its old name, and what is not
+		// run any more is not judged by it.
 		l.replace(it, s, now)
 		return
 	}
@@ -491,6 +494,7 @@ func (l *loop) change(it *item, s *alf.Service, now time.Time) {
 	if !it.busy && timing(old) != timing(s) {
 		l.plan(it, it.firstDue(time.Time{}, now))
 	}
+	l.settle(it, now)
 	l.watch(it, now)
 }
 
@@ -504,6 +508,7 @@ func (l *loop) keep(it *item, s *alf.Service, now time.Time) {
 	if !it.busy {
 		l.plan(it, it.firstDue(time.Time{}, now))
 	}
+	l.settle(it, now)
 	l.watch(it, now)
 }
 
@@ -513,8 +518,9 @@ func (l *loop) replace(it *item, s *alf.Service, now time.Time) {
 	l.alarms.set(&it.alarm, time.Time{})
 	next := l.add(s)
 	next.state, next.result, next.ordered, next.forced = it.state, it.result, it.ordered, it.forced
-	l.watch(next, now)
 	l.plan(next, next.firstDue(time.Time{}, now))
+	l.settle(next, now)
+	l.watch(next, now)
 }
 
 // renamed returns the item that is called key from now on, or nil.
