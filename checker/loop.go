@@ -34,6 +34,8 @@ type item struct {
 	ordered time.Time // for then, by a person: what made Alf wait does not count; zero: not
 	forced  bool      // ordered whatever check_period says
 	asked   time.Time // when it was last due out of turn, of a host
+	told    time.Time // when it is due next as far as the record knows
+	untold  bool      // it is to know better
 	gone    bool      // left the configuration while it was busy
 }
 
@@ -64,6 +66,8 @@ type loop struct {
 	stalled []*place
 	running int
 
+	untold  []*item          // whose next check the record may not know
+	tell    time.Time        // when it is told the next of them
 	queue   []*alf.Event     // judged, not yet durable
 	lately  []*alf.Event     // with which the last reload removed what it did
 	replies []waiting        // who waits for events in the queue
@@ -115,6 +119,7 @@ func (c *Checker) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		l.ring()
 		l.begin()
+		l.tellNext()
 		l.flush(ctx)
 		l.timer.Reset(l.pause())
 		l.wait(ctx)
@@ -186,7 +191,7 @@ func (l *loop) restore(ctx context.Context) error {
 	for _, s := range l.checked.Services() {
 		it, planned, from := l.add(s), time.Time{}, origin{}
 		if e := heads[s.Key]; e != nil {
-			it.state, it.result, planned = e.State, e.Result, e.NextCheck
+			it.state, it.result, planned, it.told = e.State, e.Result, e.NextCheck, e.NextCheck
 			l.catchUp(it, e, now)
 		} else {
 			added = append(added, it)
@@ -266,6 +271,8 @@ func (l *loop) pause() time.Duration {
 	}
 	if len(l.queue) > 0 {
 		pause = min(pause, time.Until(l.next))
+	} else if len(l.untold) > 0 {
+		pause = min(pause, time.Until(l.tell))
 	}
 	return max(pause, 0)
 }
@@ -408,6 +415,7 @@ func (l *loop) recordResult(it *item, change alf.Change, now time.Time) *alf.Eve
 
 // event returns what the record is told of it.
 func (it *item) event(kind alf.Kind, change alf.Change, now time.Time) *alf.Event {
+	it.told = it.check.due
 	return &alf.Event{Time: now, Key: it.service.Key, Kind: kind, Change: change,
 		State: it.state, Result: it.result, NextCheck: it.check.due, Interval: it.service.Interval}
 }
@@ -517,7 +525,7 @@ func (l *loop) replace(it *item, s *alf.Service, now time.Time) {
 	it.gone = true
 	l.alarms.set(&it.alarm, time.Time{})
 	next := l.add(s)
-	next.state, next.result, next.ordered, next.forced = it.state, it.result, it.ordered, it.forced
+	next.state, next.result, next.ordered, next.forced, next.told = it.state, it.result, it.ordered, it.forced, it.told
 	l.plan(next, next.firstDue(time.Time{}, now))
 	l.settle(next, now)
 	l.watch(next, now)

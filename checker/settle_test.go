@@ -102,3 +102,61 @@ func TestUnchecked(t *testing.T) {
 	critical := known(alf.CauseTransport, alf.Critical)
 	f("a service beside Alf", remote(), local(), critical, alf.State{Status: alf.Critical, Attempt: 3, Ack: critical.State.Ack}, "before", true)
 }
+
+// TestNextIsTold: when a reload plans checks anew, or a start does as the settings
+// are other ones, the record is told when they are due, bit by bit, and nothing else.
+func TestNextIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 1000
+		all := func(interval time.Duration) (v []*alf.Service) {
+			for i := range n {
+				s := service(host(fmt.Sprint("h", i)), "load")
+				s.Interval = interval
+				v = append(v, s)
+			}
+			return v
+		}
+		record := memory.New(memory.Options{History: 100})
+		b := begin(t, checker.Options{Runner: says(0, "OK")}, record, inventory(all(24*time.Hour)...))
+		time.Sleep(10 * time.Minute) // all have run
+		keys := all(0)
+		told := func(what string, within time.Duration) {
+			t.Helper()
+			synctest.Wait()
+			ticks, wrong := 0, 0
+			for _, s := range keys {
+				e := b.head(s.Key)
+				if left := time.Until(e.NextCheck); left < 0 || left > within || e.Kind == alf.KindTick && e.Logged() {
+					wrong++
+				}
+				if e.Kind == alf.KindTick {
+					ticks++
+				}
+			}
+			if wrong > 0 || ticks == 0 || ticks == n { // of about half, the next slot is the same
+				t.Errorf("%s: %d ticks, %d wrong", what, ticks, wrong)
+			}
+		}
+		if _, err := b.Reload(t.Context(), inventory(all(12*time.Hour)...), ""); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if q := b.Stats().Queued; q > 200 {
+			t.Errorf("%d events wait for the record", q)
+		}
+		time.Sleep(time.Second)
+		told("a reload", 12*time.Hour)
+		b.stop()
+		before := b.head(keys[0].Key).ID
+		b = begin(t, checker.Options{Runner: says(0, "OK")}, record, inventory(all(12*time.Hour)...))
+		time.Sleep(time.Second)
+		if id := b.head(keys[0].Key).ID; id != before {
+			t.Errorf("a start that changes nothing tells of it")
+		}
+		b.stop()
+		b = begin(t, checker.Options{Runner: says(0, "OK")}, record, inventory(all(6*time.Hour)...))
+		time.Sleep(time.Second)
+		told("a start", 6*time.Hour)
+		b.stop()
+	})
+}
