@@ -3,6 +3,7 @@ package checker_test
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -204,14 +205,18 @@ func TestScheduleTells(t *testing.T) {
 				if e := b.head(s.Key); e != nil {
 					got = e.State.Status.String() + ": " + e.State.Output
 				}
-				if got != want[i] {
-					t.Errorf("%s: %s %q, want %q", what, s.Key, got, want[i])
+				want := regexp.MustCompile("<.*?>").ReplaceAllStringFunc(want[i], func(at string) string {
+					day, _ := time.Parse("<02 15:04>", at)
+					return day.AddDate(2000, 0, 0).Local().Format("2006-01-02 15:04:05")
+				})
+				if got != want {
+					t.Errorf("%s: %s %q, want %q", what, s.Key, got, want)
 				}
 			}
 		}
 		const h, ok = time.Hour, "OK: OK"
 		f("before", 3*h, ok, "")
-		f("nothing was submitted", 3*h+15*time.Minute, ok, "UNKNOWN: no result yet, one was due at 2000-01-01T03:00:00Z")
+		f("nothing was submitted", 3*h+15*time.Minute, ok, "UNKNOWN: no result yet, one was due at <01 03:00>")
 		b.order(t, alf.Command{Verb: alf.Submit, Key: cron.Key, Output: "OK"})
 		f("late", 3*h+16*time.Minute, ok, ok)
 		time.Sleep(time.Until(began.Add(27*h + time.Minute)))
@@ -221,9 +226,9 @@ func TestScheduleTells(t *testing.T) {
 		time.Sleep(time.Until(began.Add(60 * h)))
 		b = begin(t, checker.Options{Runner: run}, record, v)
 		f("after a restart", 60*h+14*time.Minute, ok, ok)
-		missed := ", one was due at 2000-01-03T03:00:00Z"
-		f("and a while", 60*h+15*time.Minute, "UNKNOWN: no result since 2000-01-02T03:00:00Z"+missed, "UNKNOWN: no result since 2000-01-02T03:01:00Z"+missed)
-		f("until it runs again", 75*h+time.Minute, ok, "UNKNOWN: no result since 2000-01-02T03:01:00Z"+missed)
+		missed := ", one was due at <03 03:00>"
+		f("and a while", 60*h+15*time.Minute, "UNKNOWN: no result since <02 03:00>"+missed, "UNKNOWN: no result since <02 03:01>"+missed)
+		f("until it runs again", 75*h+time.Minute, ok, "UNKNOWN: no result since <02 03:01>"+missed)
 		if n := b.Stats().Missed; n != 1 {
 			t.Errorf("%d slots missed, want 1", n)
 		}
@@ -233,8 +238,8 @@ func TestScheduleTells(t *testing.T) {
 		if _, err := b.Reload(t.Context(), timed(t, "09:00-17:00", []*alf.Timetable{table}, &other), ""); err != nil {
 			t.Fatal(err)
 		}
-		f("another schedule", 97*h, "", "UNKNOWN: no result since 2000-01-02T03:01:00Z"+missed)
-		f("that is not kept", 97*h+15*time.Minute, "", "UNKNOWN: no result since 2000-01-02T03:01:00Z, one was due at 2000-01-05T01:00:00Z")
+		f("another schedule", 97*h, "", "UNKNOWN: no result since <02 03:01>"+missed)
+		f("that is not kept", 97*h+15*time.Minute, "", "UNKNOWN: no result since <02 03:01>, one was due at <05 01:00>")
 		b.stop()
 	})
 }
