@@ -12,7 +12,7 @@ import (
 )
 
 // cron returns a schedule in UTC.
-func cron(t *testing.T, text string) alf.Schedule {
+func cron(t testing.TB, text string) alf.Schedule {
 	t.Helper()
 	c, err := calendar.Parse(text, nil, nil)
 	if err != nil {
@@ -22,7 +22,7 @@ func cron(t *testing.T, text string) alf.Schedule {
 }
 
 // officeHours returns a timeperiod from 09:00 to 17:00.
-func officeHours(t *testing.T) alf.Period {
+func officeHours(t testing.TB) alf.Period {
 	t.Helper()
 	all := make(map[string]string)
 	for d := time.Sunday; d <= time.Saturday; d++ {
