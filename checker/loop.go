@@ -35,7 +35,8 @@ type item struct {
 	forced  bool      // ordered whatever check_period says
 	asked   time.Time // when it was last due out of turn, of a host
 	told    time.Time // when it is due next as far as the record knows
-	untold  bool      // it is to know better
+	noted   bool      // the record knows of it
+	untold  bool      // the record is to know better
 	gone    bool      // left the configuration while it was busy
 }
 
@@ -66,7 +67,7 @@ type loop struct {
 	stalled []*place
 	running int
 
-	untold  []*item          // whose next check the record may not know
+	untold  []*item          // of whom the record may not know what is next
 	tell    time.Time        // when it is told the next of them
 	queue   []*alf.Event     // judged, not yet durable
 	lately  []*alf.Event     // with which the last reload removed what it did
@@ -191,7 +192,8 @@ func (l *loop) restore(ctx context.Context) error {
 	for _, s := range l.checked.Services() {
 		it, planned, from := l.add(s), time.Time{}, origin{}
 		if e := heads[s.Key]; e != nil {
-			it.state, it.result, planned, it.told = e.State, e.Result, e.NextCheck, e.NextCheck
+			it.state, it.result, planned = e.State, e.Result, e.NextCheck
+			it.noted, it.told = true, planned
 			l.catchUp(it, e, now)
 		} else {
 			added = append(added, it)
@@ -415,7 +417,7 @@ func (l *loop) recordResult(it *item, change alf.Change, now time.Time) *alf.Eve
 
 // event returns what the record is told of it.
 func (it *item) event(kind alf.Kind, change alf.Change, now time.Time) *alf.Event {
-	it.told = it.check.due
+	it.noted, it.told = true, it.check.due
 	return &alf.Event{Time: now, Key: it.service.Key, Kind: kind, Change: change,
 		State: it.state, Result: it.result, NextCheck: it.check.due, Interval: it.service.Interval}
 }
@@ -525,7 +527,8 @@ func (l *loop) replace(it *item, s *alf.Service, now time.Time) {
 	it.gone = true
 	l.alarms.set(&it.alarm, time.Time{})
 	next := l.add(s)
-	next.state, next.result, next.ordered, next.forced, next.told = it.state, it.result, it.ordered, it.forced, it.told
+	next.state, next.result, next.ordered, next.forced = it.state, it.result, it.ordered, it.forced
+	next.noted, next.told = it.noted, it.told
 	l.plan(next, next.firstDue(time.Time{}, now))
 	l.settle(next, now)
 	l.watch(next, now)

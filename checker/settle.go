@@ -19,11 +19,20 @@ func (l *loop) settle(it *item, now time.Time) {
 		l.follow(it, change, now)
 		return
 	}
-	// What comes soon says itself what is next.
-	due := it.check.due
-	if !it.busy && !it.untold && !due.Equal(it.told) && (due.IsZero() || it.told.After(now) || due.Sub(now) > firstWithin) {
+	if !it.busy && !it.untold && it.surprises(now) {
 		it.untold, l.untold = true, append(l.untold, it)
 	}
+}
+
+// surprises reports whether the record is to be told what is next of it: when it is
+// due, unless that is soon, for then its result tells; and of a schedule that is
+// new, that there is something to be missed from now on.
+func (it *item) surprises(now time.Time) bool {
+	due := it.check.due
+	if due.Equal(it.told) {
+		return it.times.Scheduled() && !it.noted
+	}
+	return due.IsZero() || it.told.After(now) || due.Sub(now) > firstWithin
 }
 
 // tellEvery is the pause between two batches of tellNext.
@@ -43,7 +52,7 @@ func (l *loop) tellNext() {
 	for len(l.untold) > 0 && len(l.queue) < maxBatch {
 		it := l.untold[0]
 		l.untold, it.untold = l.untold[1:], false
-		if !it.gone && !it.busy && !it.check.due.Equal(it.told) {
+		if !it.gone && !it.busy && (!it.noted || !it.check.due.Equal(it.told)) {
 			l.record(it.event(alf.KindTick, 0, now))
 		}
 	}

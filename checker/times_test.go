@@ -202,7 +202,7 @@ func TestScheduleTells(t *testing.T) {
 			synctest.Wait()
 			for i, s := range []*alf.Service{job, cron} {
 				got := ""
-				if e := b.head(s.Key); e != nil {
+				if e := b.head(s.Key); e != nil && !e.State.Pending() {
 					got = e.State.Status.String() + ": " + e.State.Output
 				}
 				want := regexp.MustCompile("<.*?>").ReplaceAllStringFunc(want[i], func(at string) string {
@@ -242,6 +242,41 @@ func TestScheduleTells(t *testing.T) {
 		f("that is not kept", 97*h+15*time.Minute, "", "UNKNOWN: no result since <02 03:01>, one was due at <05 01:00>")
 		b.stop()
 	})
+}
+
+// TestNeverReported: a job that never submitted anything is told of, though Alf
+// never ran when it was due.
+func TestNeverReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now() // midnight
+		table := timetable(t, "UTC", "0 3 * * *")
+		cron := service(host("web1"), "cron")
+		cron.Passive, cron.Schedule, cron.Interval, cron.MaxAttempts, cron.Freshness = true, table.String(), 0, 1, 15*time.Minute
+		record := memory.New(memory.Options{History: 1000})
+		v := timed(t, "09:00-17:00", []*alf.Timetable{table}, cron)
+		status := ""
+		for _, hours := range [][2]time.Duration{{0, 2}, {4, 5}} {
+			time.Sleep(time.Until(began.Add(hours[0] * time.Hour)))
+			b := begin(t, checker.Options{Runner: says(0, "OK")}, record, v)
+			time.Sleep(time.Until(began.Add(hours[1] * time.Hour)))
+			synctest.Wait()
+			if e := b.head(cron.Key); e == nil {
+				status = "not known"
+			} else if status = inShort(e); e.Kind == alf.KindTick && e.State.Pending() && e.Logged() {
+				t.Errorf("the log has it: %+v", e)
+			}
+			b.stop()
+		}
+		if status != "UNKNOWN no result yet" {
+			t.Errorf("it is %s", status)
+		}
+	})
+}
+
+// inShort says in short what e says.
+func inShort(e *alf.Event) string {
+	text, _, _ := strings.Cut(e.State.Output, ",")
+	return e.State.Status.String() + " " + text
 }
 
 // TestScheduleHeld: what people or a host that is down keep from running is not
