@@ -61,18 +61,43 @@ func (l *loop) inherit(it *item, from *item, former map[alf.Key]*alf.Event) orig
 		it.state, it.result, it.ordered = from.state, from.result, from.ordered
 		return origin{why: renamedFrom(from.service.Key)}
 	}
-	for _, key := range append([]alf.Key{it.service.Key}, it.service.Former()...) {
-		e := former[key]
-		if e == nil || blank(e) {
+	e := legacy(it.service, former)
+	if e == nil {
+		return origin{}
+	}
+	it.state, it.result = e.State, e.Result
+	if e.Key == it.service.Key {
+		return origin{why: "configured again"}
+	}
+	return origin{renamedFrom(e.Key), e.Key}
+}
+
+// legacy returns with what s, which is new, goes on of what former has: of its own
+// key, or else of one that it had; nil: nothing.
+func legacy(s *alf.Service, former map[alf.Key]*alf.Event) *alf.Event {
+	for _, key := range append([]alf.Key{s.Key}, s.Former()...) {
+		if e := former[key]; e != nil && !blank(e) {
+			return e
+		}
+	}
+	return nil
+}
+
+// Returning returns who of those that d adds would go on with what was known of one
+// that left the configuration, not too long ago: of itself, or of another name that
+// it had. It asks the log, and so takes a while for many.
+func (c *Checker) Returning(ctx context.Context, d *Difference) []Renamed {
+	former := c.former(ctx, d.added)
+	var all []Renamed
+	for _, s := range d.added {
+		if _, renamed := d.from[s.Key]; renamed || s.Own() {
 			continue
 		}
-		it.state, it.result = e.State, e.Result
-		if key == it.service.Key {
-			return origin{why: "configured again"}
+		if e := legacy(s, former); e != nil {
+			all = append(all, Renamed{e.Key, s.Key})
 		}
-		return origin{renamedFrom(key), key}
 	}
-	return origin{}
+	return all
 }
 
 func renamedFrom(key alf.Key) string { return "renamed from " + key.String() }

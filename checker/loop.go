@@ -34,6 +34,9 @@ type item struct {
 	ordered time.Time // for then, by a person: what made Alf wait does not count; zero: not
 	forced  bool      // ordered whatever check_period says
 	asked   time.Time // when it was last due out of turn, of a host
+	told    time.Time // when it is due next as far as the record knows
+	noted   bool      // the record knows of it
+	untold  bool      // the record is to know better
 	gone    bool      // left the configuration while it was busy
 }
 
@@ -64,6 +67,8 @@ type loop struct {
 	stalled []*place
 	running int
 
+	untold  []*item          // of whom the record may not know what is next
+	tell    time.Time        // when it is told the next of them
 	queue   []*alf.Event     // judged, not yet durable
 	lately  []*alf.Event     // with which the last reload removed what it did
 	replies []waiting        // who waits for events in the queue
@@ -115,6 +120,7 @@ func (c *Checker) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		l.ring()
 		l.begin()
+		l.tellNext()
 		l.flush(ctx)
 		l.timer.Reset(l.pause())
 		l.wait(ctx)
@@ -187,6 +193,7 @@ func (l *loop) restore(ctx context.Context) error {
 		it, planned, from := l.add(s), time.Time{}, origin{}
 		if e := heads[s.Key]; e != nil {
 			it.state, it.result, planned = e.State, e.Result, e.NextCheck
+			it.noted, it.told = true, planned
 			l.catchUp(it, e, now)
 		} else {
 			added = append(added, it)
@@ -194,6 +201,7 @@ func (l *loop) restore(ctx context.Context) error {
 		}
 		l.plan(it, it.firstDue(planned, now))
 		l.goOn(it, from, now)
+		l.settle(it, now)
 		l.watch(it, now)
 	}
 	for _, s := range l.checked.Services() {
@@ -265,6 +273,8 @@ func (l *loop) pause() time.Duration {
 	}
 	if len(l.queue) > 0 {
 		pause = min(pause, time.Until(l.next))
+	} else if len(l.untold) > 0 {
+		pause = min(pause, time.Until(l.tell))
 	}
 	return max(pause, 0)
 }
@@ -407,6 +417,7 @@ func (l *loop) recordResult(it *item, change alf.Change, now time.Time) *alf.Eve
 
 // event returns what the record is told of it.
 func (it *item) event(kind alf.Kind, change alf.Change, now time.Time) *alf.Event {
+	it.noted, it.told = true, it.check.due
 	return &alf.Event{Time: now, Key: it.service.Key, Kind: kind, Change: change,
 		State: it.state, Result: it.result, NextCheck: it.check.due, Interval: it.service.Interval}
 }
@@ -450,6 +461,7 @@ func (l *loop) reload(r reload) Diff {
 			from := l.inherit(it, l.renamed(r.diff, s.Key), r.former)
 			l.plan(it, it.firstDue(time.Time{}, now))
 			l.goOn(it, from, now)
+			l.settle(it, now)
 			l.watch(it, now)
 			l.enrol(it, standing, now)
 		case r.diff.kept[i]:
@@ -476,8 +488,9 @@ func (l *loop) reload(r reload) Diff {
 // schedule if that is still the same.
 func (l *loop) change(it *item, s *alf.Service, now time.Time) {
 	old := it.service
-	if it.busy && spot(old) != spot(s) {
-		// The place that it holds must be left under its old name.
+	if it.busy && (spot(old) != spot(s) || !s.Scheduled()) {
+		// The place that it holds must be left under its old name, and what is not
+		// run any more is not judged by it.
 		l.replace(it, s, now)
 		return
 	}
@@ -491,6 +504,7 @@ func (l *loop) change(it *item, s *alf.Service, now time.Time) {
 	if !it.busy && timing(old) != timing(s) {
 		l.plan(it, it.firstDue(time.Time{}, now))
 	}
+	l.settle(it, now)
 	l.watch(it, now)
 }
 
@@ -504,6 +518,7 @@ func (l *loop) keep(it *item, s *alf.Service, now time.Time) {
 	if !it.busy {
 		l.plan(it, it.firstDue(time.Time{}, now))
 	}
+	l.settle(it, now)
 	l.watch(it, now)
 }
 
@@ -513,8 +528,10 @@ func (l *loop) replace(it *item, s *alf.Service, now time.Time) {
 	l.alarms.set(&it.alarm, time.Time{})
 	next := l.add(s)
 	next.state, next.result, next.ordered, next.forced = it.state, it.result, it.ordered, it.forced
-	l.watch(next, now)
+	next.noted, next.told = it.noted, it.told
 	l.plan(next, next.firstDue(time.Time{}, now))
+	l.settle(next, now)
+	l.watch(next, now)
 }
 
 // renamed returns the item that is called key from now on, or nil.

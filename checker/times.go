@@ -26,8 +26,9 @@ func (l *loop) catchUp(it *item, head *alf.Event, now time.Time) {
 	if !it.times.Scheduled() {
 		return
 	}
-	if !it.state.Pending() {
-		it.since = it.state.LastCheck
+	// Of what never had a result, the record has since when Alf knows it.
+	if it.since = it.state.LastCheck; it.since.IsZero() {
+		it.since = head.Time
 	}
 	if head.Kind == alf.KindCommand && head.Change.Has(alf.ChangeSwitch) {
 		it.since = head.Time

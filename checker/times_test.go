@@ -3,6 +3,7 @@ package checker_test
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -201,17 +202,21 @@ func TestScheduleTells(t *testing.T) {
 			synctest.Wait()
 			for i, s := range []*alf.Service{job, cron} {
 				got := ""
-				if e := b.head(s.Key); e != nil {
+				if e := b.head(s.Key); e != nil && !e.State.Pending() {
 					got = e.State.Status.String() + ": " + e.State.Output
 				}
-				if got != want[i] {
-					t.Errorf("%s: %s %q, want %q", what, s.Key, got, want[i])
+				want := regexp.MustCompile("<.*?>").ReplaceAllStringFunc(want[i], func(at string) string {
+					day, _ := time.Parse("<02 15:04>", at)
+					return day.AddDate(2000, 0, 0).Local().Format("2006-01-02 15:04:05")
+				})
+				if got != want {
+					t.Errorf("%s: %s %q, want %q", what, s.Key, got, want)
 				}
 			}
 		}
 		const h, ok = time.Hour, "OK: OK"
 		f("before", 3*h, ok, "")
-		f("nothing was submitted", 3*h+15*time.Minute, ok, "UNKNOWN: no result yet, one was due at 2000-01-01T03:00:00Z")
+		f("nothing was submitted", 3*h+15*time.Minute, ok, "UNKNOWN: no result yet, one was due at <01 03:00>")
 		b.order(t, alf.Command{Verb: alf.Submit, Key: cron.Key, Output: "OK"})
 		f("late", 3*h+16*time.Minute, ok, ok)
 		time.Sleep(time.Until(began.Add(27*h + time.Minute)))
@@ -221,9 +226,9 @@ func TestScheduleTells(t *testing.T) {
 		time.Sleep(time.Until(began.Add(60 * h)))
 		b = begin(t, checker.Options{Runner: run}, record, v)
 		f("after a restart", 60*h+14*time.Minute, ok, ok)
-		missed := ", one was due at 2000-01-03T03:00:00Z"
-		f("and a while", 60*h+15*time.Minute, "UNKNOWN: no result since 2000-01-02T03:00:00Z"+missed, "UNKNOWN: no result since 2000-01-02T03:01:00Z"+missed)
-		f("until it runs again", 75*h+time.Minute, ok, "UNKNOWN: no result since 2000-01-02T03:01:00Z"+missed)
+		missed := ", one was due at <03 03:00>"
+		f("and a while", 60*h+15*time.Minute, "UNKNOWN: no result since <02 03:00>"+missed, "UNKNOWN: no result since <02 03:01>"+missed)
+		f("until it runs again", 75*h+time.Minute, ok, "UNKNOWN: no result since <02 03:01>"+missed)
 		if n := b.Stats().Missed; n != 1 {
 			t.Errorf("%d slots missed, want 1", n)
 		}
@@ -233,10 +238,45 @@ func TestScheduleTells(t *testing.T) {
 		if _, err := b.Reload(t.Context(), timed(t, "09:00-17:00", []*alf.Timetable{table}, &other), ""); err != nil {
 			t.Fatal(err)
 		}
-		f("another schedule", 97*h, "", "UNKNOWN: no result since 2000-01-02T03:01:00Z"+missed)
-		f("that is not kept", 97*h+15*time.Minute, "", "UNKNOWN: no result since 2000-01-02T03:01:00Z, one was due at 2000-01-05T01:00:00Z")
+		f("another schedule", 97*h, "", "UNKNOWN: no result since <02 03:01>"+missed)
+		f("that is not kept", 97*h+15*time.Minute, "", "UNKNOWN: no result since <02 03:01>, one was due at <05 01:00>")
 		b.stop()
 	})
+}
+
+// TestNeverReported: a job that never submitted anything is told of, though Alf
+// never ran when it was due.
+func TestNeverReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now() // midnight
+		table := timetable(t, "UTC", "0 3 * * *")
+		cron := service(host("web1"), "cron")
+		cron.Passive, cron.Schedule, cron.Interval, cron.MaxAttempts, cron.Freshness = true, table.String(), 0, 1, 15*time.Minute
+		record := memory.New(memory.Options{History: 1000})
+		v := timed(t, "09:00-17:00", []*alf.Timetable{table}, cron)
+		status := ""
+		for _, hours := range [][2]time.Duration{{0, 2}, {4, 5}} {
+			time.Sleep(time.Until(began.Add(hours[0] * time.Hour)))
+			b := begin(t, checker.Options{Runner: says(0, "OK")}, record, v)
+			time.Sleep(time.Until(began.Add(hours[1] * time.Hour)))
+			synctest.Wait()
+			if e := b.head(cron.Key); e == nil {
+				status = "not known"
+			} else if status = inShort(e); e.Kind == alf.KindTick && e.State.Pending() && e.Logged() {
+				t.Errorf("the log has it: %+v", e)
+			}
+			b.stop()
+		}
+		if status != "UNKNOWN no result yet" {
+			t.Errorf("it is %s", status)
+		}
+	})
+}
+
+// inShort says in short what e says.
+func inShort(e *alf.Event) string {
+	text, _, _ := strings.Cut(e.State.Output, ",")
+	return e.State.Status.String() + " " + text
 }
 
 // TestScheduleHeld: what people or a host that is down keep from running is not

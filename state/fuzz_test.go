@@ -10,25 +10,36 @@ import (
 )
 
 // FuzzNext lets anything happen to a service in any order, a byte or two for
-// each thing, and holds what must always be true.
+// each thing, at any time or by a schedule, and holds what must always be true.
 func FuzzNext(f *testing.F) {
 	f.Add([]byte{3, 2, 2, 2, 0}, uint8(3), false)
 	f.Add([]byte{2, 20, 2, 21, 40, 30, 60, 0, 9, 1, 80}, uint8(1), true)
+	f.Add([]byte{0, 250, 250, 130, 250, 2, 250}, uint8(13), false)
+	f.Add([]byte{240, 250, 250, 130, 250, 2, 250}, uint8(33), true)
+	office := officeHours(f)
+	timings := [...]*state.Times{
+		nil, {Schedule: cron(f, "*/5 * * * *"), Up: epoch}, {Period: office, Up: epoch},
+		{Schedule: cron(f, "@hourly"), Period: office, Up: epoch.Add(time.Hour)},
+	}
 	f.Fuzz(func(t *testing.T, steps []byte, max uint8, host bool) {
 		s := flapping(service(int(max%10)+1), 20, 30)
 		if host {
 			s.Key.Service = ""
 		}
 		s.Interval, s.Freshness = time.Minute, time.Duration(max)*time.Minute
+		var last *alf.Result
 		now, st := epoch, alf.State{}
 		down := alf.State{}
 		for i, b := range steps {
 			now = now.Add(time.Duration(b) * time.Second)
 			down.Status = alf.Status(i / 7 % 2)
-			around := state.Around{Now: now, Host: &down, Parents: []alf.State{down}, Started: epoch}
+			around := state.Around{Now: now, Host: &down, Parents: []alf.State{down}, Started: epoch, Times: timings[max/10%4], Result: last, Running: i%5 == 4}
 			was, before := st, copyOf(st)
 			next, change := step(s, st, b, around)
-			st = next
+			if st = next; !st.LastCheck.Equal(was.LastCheck) {
+				last = &alf.Result{Start: now.Add(-time.Duration(b%3) * time.Minute), End: now}
+			}
+			around.Result = last
 			hold(t, s, was, st, change)
 			if !reflect.DeepEqual(was, before) {
 				t.Fatalf("the state before was changed: %+v, was %+v", was, before)
@@ -36,6 +47,9 @@ func FuzzNext(f *testing.F) {
 			for rounds := 0; ; rounds++ {
 				next, change, when := state.Tick(s, st, around)
 				hold(t, s, st, next, change)
+				if missing := state.Missing(st, next); missing != nil {
+					around.Result, last = missing, missing
+				}
 				if st = next; change == 0 {
 					if !when.IsZero() && !when.After(now) {
 						t.Fatalf("time does something at %v, and it is %v", when, now)

@@ -53,7 +53,7 @@ func age(s *alf.Service, st alf.State, around Around) (alf.State, alf.Change, ti
 		if around.Running {
 			return st, 0, around.Now.Add(s.Interval)
 		}
-		next, change := stale(st, alf.CauseLate, fmt.Sprintf("not checked since %v", last.Format(time.RFC3339)), around.Now)
+		next, change := stale(st, alf.CauseLate, "not checked since "+local(last), around.Now)
 		return next, change, time.Time{}
 	}
 	return st, 0, time.Time{}
@@ -120,10 +120,13 @@ func missed(st alf.State, last *alf.Result, slot time.Time) string {
 	case last == nil:
 		since = "no result yet"
 	default:
-		since = "no result since " + last.End.Format(time.RFC3339)
+		since = "no result since " + local(last.End)
 	}
-	return since + then + slot.Format(time.RFC3339)
+	return since + then + local(slot)
 }
+
+// local writes t as people read it where Alf runs.
+func local(t time.Time) string { return t.Local().Format(time.DateTime) }
 
 // missing is the result that stands for one that did not come.
 func missing(output string, now time.Time) *alf.Result {

@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +12,7 @@ import (
 )
 
 // cron returns a schedule in UTC.
-func cron(t *testing.T, text string) alf.Schedule {
+func cron(t testing.TB, text string) alf.Schedule {
 	t.Helper()
 	c, err := calendar.Parse(text, nil, nil)
 	if err != nil {
@@ -21,7 +22,7 @@ func cron(t *testing.T, text string) alf.Schedule {
 }
 
 // officeHours returns a timeperiod from 09:00 to 17:00.
-func officeHours(t *testing.T) alf.Period {
+func officeHours(t testing.TB) alf.Period {
 	t.Helper()
 	all := make(map[string]string)
 	for d := time.Sunday; d <= time.Saturday; d++ {
@@ -60,6 +61,10 @@ func TestOverdue(t *testing.T) {
 		if what2 != 0 {
 			got = next.Status.String() + " " + next.Type.String() + ": " + next.Output
 		}
+		want = regexp.MustCompile("<.*?>").ReplaceAllStringFunc(want, func(at string) string { // the wall clock of whoever reads it
+			h, _ := time.Parse("<15:04>", at)
+			return clock(h.Hour(), h.Minute()).Local().Format("2006-01-02 15:04:05")
+		})
 		if got != want || !when.Equal(wantNext) {
 			t.Errorf("%s: %q, next %v, want %q, %v", what, got, when, want, wantNext)
 		}
@@ -67,27 +72,27 @@ func TestOverdue(t *testing.T) {
 	tomorrow, never := clock(28, 0), time.Time{}
 	f("never run, in its grace", state.Around{Now: clock(3, 59), Started: midnight}, nil, "", clock(4, 0))
 	f("never run", state.Around{Now: clock(4, 0), Started: midnight}, nil,
-		"UNKNOWN HARD: no result yet, one was due at 2026-03-01T03:00:00Z", tomorrow)
+		"UNKNOWN HARD: no result yet, one was due at <03:00>", tomorrow)
 	f("asked late", state.Around{Now: clock(30, 0), Started: midnight}, nil,
-		"UNKNOWN HARD: no result yet, one was due at 2026-03-01T03:00:00Z", clock(52, 0))
+		"UNKNOWN HARD: no result yet, one was due at <03:00>", clock(52, 0))
 	f("run on time", state.Around{Now: clock(4, 0), Result: ran(clock(3, 0), clock(3, 10))}, nil, "", tomorrow)
 	f("run late, but in its grace", state.Around{Now: clock(4, 0), Result: ran(clock(3, 50), clock(3, 50))}, nil, "", tomorrow)
 	f("run too early", state.Around{Now: clock(4, 0), Result: ran(clock(2, 50), clock(2, 51))}, nil,
-		"UNKNOWN HARD: no result since 2026-03-01T02:51:00Z, one was due at 2026-03-01T03:00:00Z", tomorrow)
+		"UNKNOWN HARD: no result since <02:51>, one was due at <03:00>", tomorrow)
 	f("one that began before and ended after", state.Around{Now: clock(4, 0), Result: ran(clock(2, 50), clock(3, 10))}, nil,
-		"UNKNOWN HARD: no result since 2026-03-01T03:10:00Z, one was due at 2026-03-01T03:00:00Z", tomorrow)
+		"UNKNOWN HARD: no result since <03:10>, one was due at <03:00>", tomorrow)
 	f("Alf did not look before", state.Around{Now: clock(4, 0), Started: clock(3, 30)}, nil, "", tomorrow)
 	up := &state.Times{Schedule: cron(t, "0 3 * * *"), Up: clock(10, 0)}
 	f("Alf did not run: what waited may come", state.Around{Now: clock(10, 59), Times: up, Result: ran(midnight, midnight)}, nil, "", clock(11, 0))
 	f("and did not", state.Around{Now: clock(11, 0), Times: up, Result: ran(midnight, midnight)}, nil,
-		"UNKNOWN HARD: no result since 2026-03-01T00:00:00Z, one was due at 2026-03-01T03:00:00Z", tomorrow)
+		"UNKNOWN HARD: no result since <00:00>, one was due at <03:00>", tomorrow)
 	f("freshness is not wanted", state.Around{Now: clock(4, 0), Started: midnight}, func(s *alf.Service, _ *alf.State) { s.Freshness = 0 }, "", never)
 	f("no results are taken", state.Around{Now: clock(4, 0), Started: midnight}, func(_ *alf.Service, st *alf.State) { st.Off = alf.SwitchPassive }, "", never)
 	f("it is not run", state.Around{Now: clock(4, 0), Started: midnight}, func(s *alf.Service, st *alf.State) {
 		s.Passive, st.Off = false, alf.SwitchChecks
 	}, "", never)
 	f("retried before it counts", state.Around{Now: clock(4, 0), Started: midnight}, func(s *alf.Service, _ *alf.State) { s.MaxAttempts = 3 },
-		"UNKNOWN SOFT: no result yet, one was due at 2026-03-01T03:00:00Z", tomorrow)
+		"UNKNOWN SOFT: no result yet, one was due at <03:00>", tomorrow)
 	f("slots outside check_period", state.Around{Now: clock(4, 0), Started: midnight, Times: &state.Times{Schedule: cron(t, "0 3,16 * * *"), Period: officeHours(t)}}, nil,
 		"", clock(17, 0))
 	f("all slots outside check_period", state.Around{Now: clock(4, 0), Started: midnight, Times: &state.Times{Schedule: cron(t, "0 3 * * *"), Period: officeHours(t)}}, nil,

@@ -19,6 +19,9 @@ type ConfigDiff struct {
 	Removed  []ConfigKey     `json:"removed" xml:"removed>key"`
 	Renamed  []ConfigRenamed `json:"renamed" xml:"renamed>key"`
 	Changed  []ConfigChanged `json:"changed" xml:"changed>key"`
+	// Returning are those of Added that go on with what was known of one that was
+	// removed: of themselves, or under another name.
+	Returning []ConfigRenamed `json:"returning" xml:"returning>key"`
 }
 
 // ConfigCounts says how many hosts and services there are of each. A host counts

@@ -59,7 +59,7 @@ func (p diffPrinter) line(format string, args ...any) {
 }
 
 func (p diffPrinter) print(d *wire.ConfigDiff) error {
-	p.keys("+", d.Added)
+	p.added(d)
 	p.keys("-", d.Removed)
 	for i, r := range d.Renamed {
 		if p.cut(">", i, len(d.Renamed)) {
@@ -80,6 +80,28 @@ func (p diffPrinter) print(d *wire.ConfigDiff) error {
 		p.line("A reload would be refused: %s", d.Refused)
 	}
 	return p.w.Flush()
+}
+
+// added prints what is new, and with what of before it goes on.
+func (p diffPrinter) added(d *wire.ConfigDiff) {
+	was := make(map[wire.ConfigKey]wire.ConfigKey)
+	for _, r := range d.Returning {
+		was[r.To] = r.From
+	}
+	for i, k := range d.Added {
+		if p.cut("+", i, len(d.Added)) {
+			return
+		}
+		from, returns := was[k]
+		switch {
+		case !returns:
+			p.line("+ %s", k.Key())
+		case from == k:
+			p.line("+ %s (goes on as it was)", k.Key())
+		default:
+			p.line("+ %s (goes on as %s was)", k.Key(), from.Key())
+		}
+	}
 }
 
 func (p diffPrinter) keys(mark string, keys []wire.ConfigKey) {

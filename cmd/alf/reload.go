@@ -148,10 +148,8 @@ func (h *house) diff(ctx context.Context) (*wire.ConfigDiff, error) {
 		Counts:  wire.ConfigCounts{Added: n.Added, Removed: n.Removed, Changed: n.Changed, Renamed: n.Renamed, Kept: n.Kept},
 		Restart: append([]string{}, p.restart...),
 		Added:   wire.NewConfigKeys(p.diff.Added), Removed: wire.NewConfigKeys(p.diff.Removed),
-		Warnings: []wire.Text{}, Renamed: []wire.ConfigRenamed{}, Changed: []wire.ConfigChanged{},
-	}
-	for _, r := range p.diff.Renamed {
-		d.Renamed = append(d.Renamed, wire.ConfigRenamed{From: wire.NewConfigKey(r.From), To: wire.NewConfigKey(r.To)})
+		Warnings: []wire.Text{}, Changed: []wire.ConfigChanged{},
+		Renamed: renamings(p.diff.Renamed), Returning: renamings(h.checker.Returning(ctx, p.diff)),
 	}
 	if p.refused != nil {
 		d.Refused = wire.Text(forced(p.refused).Error())
@@ -167,6 +165,14 @@ func (h *house) diff(ctx context.Context) (*wire.ConfigDiff, error) {
 		d.Changed = append(d.Changed, changed)
 	}
 	return d, nil
+}
+
+func renamings(all []checker.Renamed) []wire.ConfigRenamed {
+	out := make([]wire.ConfigRenamed, len(all))
+	for i, r := range all {
+		out[i] = wire.ConfigRenamed{From: wire.NewConfigKey(r.From), To: wire.NewConfigKey(r.To)}
+	}
+	return out
 }
 
 // removal is what a reload would remove. Services that go with their host are
