@@ -227,6 +227,7 @@ func (l *loader) decode() {
 			}
 		}
 	}
+	l.warnTemplates()
 }
 
 func (l *loader) decodeSection(s section, v value) {

@@ -98,6 +98,21 @@ hosts   = ["@web"]
 	if got := hostNames(c); got != "router web1" {
 		t.Errorf("hosts: %s", got)
 	}
+	if len(c.Warnings) != 1 { // of web2
+		t.Errorf("warnings: %v", c.Warnings)
+	}
+	o := options()
+	o.Answers = map[string]Answer{"cmdb": {Err: "exit code 7"}}
+	file := write(t, cmdb+templates)
+	unanswered, err := Load(file, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range unanswered.Warnings {
+		if strings.Contains(message(w, file), "template") {
+			t.Errorf("without an answer: %s", message(w, file))
+		}
+	}
 	s := service(t, c, "web1!disk")
 	if line(s) != "check_disk 1%" || s.Interval != 9*time.Minute {
 		t.Errorf("web1 runs %q every %v", line(s), s.Interval)
