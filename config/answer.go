@@ -252,6 +252,9 @@ func (l *loader) takeHost(s *source, r record, at alf.Position) {
 		}
 	}
 	h.vars = h.vars.over(s.vars)
+	if a := l.amendments[h.name]; a != nil {
+		h.amended = a.overrides
+	}
 	s.taken = append(s.taken, taken{r, true})
 }
 

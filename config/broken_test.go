@@ -303,6 +303,13 @@ command = ["x"]
 
 [check.backup]
 hosts   = ["*"]
+
+[host.h1]
+[host.h3]
+[host.h4]
+[host.h5]
+[host.h6]
+[host.h7]
 `, `alf.toml:3: check.disk.check_interval: want a duration with a unit, such as "30s", got an integer
 alf.toml:4: unknown key "hosts" in [host.h1.check.disk]
 alf.toml:5: unknown key "intervall" in [host.h1.check.disk]
@@ -319,6 +326,38 @@ alf.toml:25: check "disk" on host "h5": macro refers to itself: $y$ > $y$
 alf.toml:28: run: "h8" is neither "remote", "local" nor a host; did you mean "h1"?
 alf.toml:31: low_flap_threshold 90 is above high_flap_threshold 30
 alf.toml:36: check "disk" on host "h2" and 3 others: macro $nothing$ is not defined`},
+	{"overrides of nothing", `
+[host."web1.example.com"]
+[host.empty]
+
+[check.disk]
+hosts   = ["*"]
+command = "x"
+
+[host."web1.exmaple.com".check.disk]
+check_interval = "1m"
+[host."web1.exmaple.com".check."*"]
+
+[host]
+other.check.disk = { check_interval = "1m" }
+-- conf.d/a.toml --
+[host.web2.check.dsik]
+check_interval = 5
+`, `alf.toml:9: there is no [host."web1.exmaple.com"]; did you mean "web1.example.com"?
+alf.toml:14: there is no [host.other]
+conf.d/a.toml:1: there is no [check.dsik]; did you mean "disk"?
+conf.d/a.toml:1: there is no [host.web2]
+conf.d/a.toml:2: check.dsik.check_interval: want a duration with a unit, such as "30s", got an integer`},
+	{"overrides of what may be elsewhere", `
+[check.disk]
+hosts   = ["*"]
+command = "x"
+
+[host.web1.check.disk]
+check_interval = "1m"
+-- conf.d/a.toml --
+[host.web1
+`, `conf.d/a.toml:1: expected '.' or ']' to end table name, but got '\n' instead`},
 	{"parents", `
 [host.a]
 parents = ["b"]

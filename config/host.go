@@ -20,6 +20,7 @@ type host struct {
 	own        ownCheck
 	vars       vars
 	overrides  []*override
+	amended    []*override // of an amendment
 
 	// What resolve makes of it.
 	layers  [][]*override // its own and those of its groups

@@ -254,6 +254,10 @@ func (l *loader) decodeNamed(s section, all *table) {
 			l.add(t.at, "%v", err)
 			continue
 		}
+		if s.name == "host" && t.overridesOnly() {
+			l.addAmendment(name, t)
+			continue
+		}
 		l.decodeTable(s, name, t)
 	}
 }

@@ -59,6 +59,7 @@ func (l *loader) resolve(file string) *Config {
 	for _, h := range l.hosts {
 		r.services = append(r.services, r.ownService(h))
 	}
+	r.checkAmendments()
 	r.collectOverrides()
 	r.placeChecks()
 	r.warnOverrides()
