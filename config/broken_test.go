@@ -348,6 +348,23 @@ alf.toml:14: there is no [host.other]
 conf.d/a.toml:1: there is no [check.dsik]; did you mean "disk"?
 conf.d/a.toml:1: there is no [host.web2]
 conf.d/a.toml:2: check.dsik.check_interval: want a duration with a unit, such as "30s", got an integer`},
+	{"overrides of a group that is not there", `
+[hostgroup.web]
+[hostgroup.empty]
+[hostgroup.empty.check.disk]
+
+[host.web1]
+hostgroups = ["web", "own"]
+
+[check.disk]
+hosts   = ["@web", "@named"]
+command = "x"
+
+[hostgroup.wbe.check.disk]
+check_interval = "1m"
+[hostgroup.named.check.disk]
+[hostgroup.own.check.disk]
+`, `alf.toml:13: there is no [hostgroup.wbe]; did you mean "web"?`},
 	{"overrides of what may be elsewhere", `
 [check.disk]
 hosts   = ["*"]

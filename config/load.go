@@ -20,9 +20,9 @@ type thing interface {
 	loaded(l *loader, ok bool)
 }
 
-// An heir is a thing that may have templates.
+// An heir is a thing that asks for the table that it is read from.
 type heir interface {
-	// from says which table is read into it, with what that inherits.
+	// from says which table that is, with what it inherits.
 	from(t *table)
 }
 

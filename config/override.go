@@ -136,6 +136,16 @@ func (r *resolver) checkAmendments() {
 	}
 }
 
+// checkPhantoms refuses hostgroups of which only overrides are said, and that
+// nobody names. A host of a source may.
+func (r *resolver) checkPhantoms() {
+	for _, g := range r.groups {
+		if g.phantom && len(g.hosts) == 0 && len(r.sources) == 0 {
+			r.unknownGroup(g.at, g.name)
+		}
+	}
+}
+
 // checkOverride refuses one of a check that is not there.
 func (r *resolver) checkOverride(o *override) {
 	if o.used || r.checkIDs[o.id] || alf.IsPattern(o.id) || r.partial {

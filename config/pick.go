@@ -96,6 +96,7 @@ func (r *resolver) reachGroups(s selector) []*host {
 			r.unknownGroup(s.at, s.pattern)
 			return nil
 		}
+		g.phantom = false
 		if len(g.hosts) == 0 {
 			r.warn(s.at, "hostgroup %q has no hosts", g.name)
 		}

@@ -72,6 +72,7 @@ func (l *loader) resolve(file string) *Config {
 	r.joinDependencies()
 	r.joinDowntimes()
 	r.warnLogins()
+	r.checkPhantoms()
 	r.warnNoHosts(file)
 	l.finish()
 	r.settleWhere()
