@@ -205,6 +205,13 @@ the host in line 1 is left out: it has no name
 the host in line 2 is left out: name: want a string
 the host in line 3 is left out: want an object
 the host in line 4 is left out: the name of a host is empty`)
+	f("names lost", "[{},\n{\"name\": {\"name\": 5}},\n7,\n{\"name\": \"\"},\n{\"name\": \"b\", \"x\": 1}]", `{"a": {}, "b": {}, "c": {"parents": ["a"]}, "d": {"groups": ["old"]}}`, "a b c router",
+		`host "b" (line 5) stays as it was: unknown key "x" in [host.b]
+host "d" (line 1) is left out: there is no [hostgroup.old]; did you mean "all"?
+the host in line 1 is left out: it has no name; it may be any, so no host is removed
+the host in line 2 is left out: name: want a string; it may be any, so no host is removed
+the host in line 3 is left out: want an object; it may be any, so no host is removed
+the host in line 4 is left out: the name of a host is empty; it may be any, so no host is removed`)
 	f("two names", `{"a": {"name": "b"}, "c": {"name": "c"}}`, "", "c router", `host "a" (line 1) is left out: name: "b" stands under the name "a"`)
 	f("key twice", `[{"name": "b", "vars": {"x": 1, "x": 2}}]`, "", "router", `host "b" (line 1) is left out: vars.x is set twice`)
 	f("NUL", `[{"name": "b", "alias": "a\u0000"}, {"name": "c\u0000"}]`, "", "router", `host "b" (line 1) is left out: alias: contains a NUL byte
