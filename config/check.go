@@ -124,6 +124,11 @@ func (c *check) complain(l *loader, ok bool) {
 	if c.command.set && c.script.set {
 		l.add(c.script.at, "check %q has both command and script", c.id)
 	}
+	for _, x := range c.forEach {
+		if x.values != nil && len(x.values.texts) == 0 {
+			l.warn(x.at, "for_each: the list of %q is empty, so check %q makes no services", x.name, c.id)
+		}
+	}
 	if c.passive() {
 		c.complainPassive(l)
 	}
