@@ -172,7 +172,7 @@ func (l *loader) readScript(v value) (string, error) {
 		return s, err
 	}
 	if !strings.Contains(s, "/") {
-		return "", fmt.Errorf("%q is none of Alf's own plugins; the name of a file has a slash, as in %q", s, "./"+s)
+		return "", fmt.Errorf("%q is none of Alf's own plugins; the name of a file has a slash, as in %q%s", s, "./"+s, meant(s, l.Plugins))
 	}
 	file, err := l.path(v)
 	if err != nil {
