@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -189,11 +190,15 @@ func (l *loader) takeAnswer(s *source) {
 	}
 	l.folders[sourceFile(name)] = filepath.Dir(s.at.File)
 	seen := make(map[string]record, len(a.records))
+	nameless := 0
 	for i, r := range a.records {
 		first, again := seen[r.name]
 		switch {
-		case r.err != nil && r.name == "":
-			l.refuse(s, Refused{Line: r.line, Why: r.err.Error()})
+		case r.name == "":
+			if nameless++; r.err == nil {
+				r.err = checkName("host", r.name)
+			}
+			l.refuse(s, Refused{Line: r.line, Why: r.err.Error() + keptAll(a)})
 		case again:
 			l.refuse(s, Refused{Host: r.name, Line: r.line, Why: fmt.Sprintf("it is already in line %d, which counts", first.line)})
 		default:
@@ -201,7 +206,31 @@ func (l *loader) takeAnswer(s *source) {
 			l.takeHost(s, r, alf.Position{File: sourceFile(name), Line: i + 1})
 		}
 	}
+	if nameless > 0 {
+		l.keepMissing(s, a, seen)
+	}
 	s.made.Taken = compose(s.taken)
+}
+
+// keptAll says what becomes of the hosts that were there when a host without a
+// name may be any of them.
+func keptAll(a *answer) string {
+	if len(a.last) == 0 {
+		return ""
+	}
+	return "; it may be any, so no host is removed"
+}
+
+// keepMissing takes the hosts of the last answer that are not in this one, which
+// has hosts without a name.
+func (l *loader) keepMissing(s *source, a *answer, seen map[string]record) {
+	line := len(a.records)
+	for _, name := range slices.Sorted(maps.Keys(a.last)) {
+		if _, ok := seen[name]; !ok {
+			line++
+			l.takeHost(s, a.last[name], alf.Position{File: sourceFile(s.made.Name), Line: line})
+		}
+	}
 }
 
 func because(why string) string {
@@ -252,6 +281,9 @@ func (l *loader) takeHost(s *source, r record, at alf.Position) {
 		}
 	}
 	h.vars = h.vars.over(s.vars)
+	if a := l.amendments[h.name]; a != nil {
+		h.amended = a.overrides
+	}
 	s.taken = append(s.taken, taken{r, true})
 }
 

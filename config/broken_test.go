@@ -303,6 +303,13 @@ command = ["x"]
 
 [check.backup]
 hosts   = ["*"]
+
+[host.h1]
+[host.h3]
+[host.h4]
+[host.h5]
+[host.h6]
+[host.h7]
 `, `alf.toml:3: check.disk.check_interval: want a duration with a unit, such as "30s", got an integer
 alf.toml:4: unknown key "hosts" in [host.h1.check.disk]
 alf.toml:5: unknown key "intervall" in [host.h1.check.disk]
@@ -319,6 +326,108 @@ alf.toml:25: check "disk" on host "h5": macro refers to itself: $y$ > $y$
 alf.toml:28: run: "h8" is neither "remote", "local" nor a host; did you mean "h1"?
 alf.toml:31: low_flap_threshold 90 is above high_flap_threshold 30
 alf.toml:36: check "disk" on host "h2" and 3 others: macro $nothing$ is not defined`},
+	{"words of Nagios, and others that are nearly right", `
+[hostgroup.web]
+use = "ssh"
+hostgroup_members = ["x"]
+
+[host.web1]
+host_name      = "web1"
+contact_groups = ["admins"]
+hostgroups     = ["web"]
+vars           = { disk_warn = "5%" }
+
+[check.disk]
+host_name           = "web1"
+hostgroup_name      = "web"
+service_description = "disk"
+check_command       = "x"
+contact_groups      = ["admins"]
+hosts               = ["*"]
+
+[check.mem]
+hosts  = ["*"]
+script = "chek_mem"
+
+[check.load]
+hosts   = ["*"]
+command = ["x", "$HOSTADRESS$", "$disk_wran$", "$nothing$"]
+
+[timeperiod.holidays]
+timezone = "europe/berlin"
+monady   = "00:00-24:00"
+excluded = "x"
+
+[timeperiod.office]
+timezone = "Europe/Berln"
+exclude  = ["holiday"]
+`, `alf.toml:3: unknown key "use" in [hostgroup.web]; only hosts, checks and templates use templates
+alf.toml:4: unknown key "hostgroup_members" in [hostgroup.web]; in Alf it is members
+alf.toml:7: unknown key "host_name" in [host.web1]; in Alf it is the name in [host.NAME]
+alf.toml:8: unknown key "contact_groups" in [host.web1]
+alf.toml:13: unknown key "host_name" in [check.disk]; in Alf it is hosts
+alf.toml:14: unknown key "hostgroup_name" in [check.disk]; in Alf it is hosts = ["@NAME"]
+alf.toml:15: unknown key "service_description" in [check.disk]; in Alf it is service
+alf.toml:16: unknown key "check_command" in [check.disk]; in Alf it is command
+alf.toml:17: unknown key "contact_groups" in [check.disk]
+alf.toml:22: script: "chek_mem" is none of Alf's own plugins; the name of a file has a slash, as in "./chek_mem"; did you mean "check_mem"?
+alf.toml:26: check "load" on host "web1": macro $HOSTADRESS$ is not defined; did you mean "HOSTADDRESS"?
+alf.toml:26: check "load" on host "web1": macro $disk_wran$ is not defined; did you mean "disk_warn"?
+alf.toml:26: check "load" on host "web1": macro $nothing$ is not defined
+alf.toml:29: timezone: there is no time zone "europe/berlin"; did you mean "Europe/Berlin"?
+alf.toml:30: timeperiod "holidays": "monady" = "00:00-24:00": "monady" is not a day; did you mean "monday"?
+alf.toml:31: timeperiod "holidays": "excluded" = "x": "excluded" is not a day; times "x" are not HH:MM-HH:MM; did you mean "exclude"?
+alf.toml:34: timezone: there is no time zone "Europe/Berln"; did you mean "Europe/Berlin"?
+alf.toml:35: timeperiod "office": exclude "holiday": there is no such timeperiod; did you mean "holidays"?`},
+	{"overrides of nothing", `
+[host."web1.example.com"]
+[host.empty]
+
+[check.disk]
+hosts   = ["*"]
+command = "x"
+
+[host."web1.exmaple.com".check.disk]
+check_interval = "1m"
+[host."web1.exmaple.com".check."*"]
+
+[host]
+other.check.disk = { check_interval = "1m" }
+-- conf.d/a.toml --
+[host.web2.check.dsik]
+check_interval = 5
+`, `alf.toml:9: there is no [host."web1.exmaple.com"]; did you mean "web1.example.com"?
+alf.toml:14: there is no [host.other]
+conf.d/a.toml:1: there is no [check.dsik]; did you mean "disk"?
+conf.d/a.toml:1: there is no [host.web2]
+conf.d/a.toml:2: check.dsik.check_interval: want a duration with a unit, such as "30s", got an integer`},
+	{"overrides of a group that is not there", `
+[hostgroup.web]
+[hostgroup.empty]
+[hostgroup.empty.check.disk]
+
+[host.web1]
+hostgroups = ["web", "own"]
+
+[check.disk]
+hosts   = ["@web", "@named"]
+command = "x"
+
+[hostgroup.wbe.check.disk]
+check_interval = "1m"
+[hostgroup.named.check.disk]
+[hostgroup.own.check.disk]
+`, `alf.toml:13: there is no [hostgroup.wbe]; did you mean "web"?`},
+	{"overrides of what may be elsewhere", `
+[check.disk]
+hosts   = ["*"]
+command = "x"
+
+[host.web1.check.disk]
+check_interval = "1m"
+-- conf.d/a.toml --
+[host.web1
+`, `conf.d/a.toml:1: expected '.' or ']' to end table name, but got '\n' instead`},
 	{"parents", `
 [host.a]
 parents = ["b"]
@@ -363,7 +472,7 @@ exclude = ["office"]
 `, `alf.toml:3: timezone: there is no time zone "Europe/Atlantis"
 alf.toml:4: monday: want a string, got an integer
 alf.toml:5: timeperiod "office": "tuesday" = "9-25": time "9" is not from 00:00 to 24:00; time "25" is not from 00:00 to 24:00
-alf.toml:8: timeperiod "night": "mondya" = "22:00-06:00": "mondya" is not a day`},
+alf.toml:8: timeperiod "night": "mondya" = "22:00-06:00": "mondya" is not a day; did you mean "monday"?`},
 	{"times of timeperiods", `
 [timeperiod.office]
 monday       = "09:00-25:00"
@@ -380,7 +489,7 @@ exclude = ["night"]
 `, `alf.toml:3: timeperiod "office": "monday" = "09:00-25:00": time "25:00" is not from 00:00 to 24:00
 alf.toml:4: timeperiod "office": "monday 9" = "09:00-17:00": monday 9: there is no such day
 alf.toml:5: timeperiod "office": "2026-02-30" = "00:00-24:00": there is no day 2026-02-30
-alf.toml:6: timeperiod "office": "mondey" = "09:00-17:00": "mondey" is not a day
+alf.toml:6: timeperiod "office": "mondey" = "09:00-17:00": "mondey" is not a day; did you mean "monday"?
 alf.toml:7: timeperiod "office": exclude "holiday": there is no such timeperiod
 alf.toml:10: timeperiod "night" excludes itself: night excludes dark excludes night
 alf.toml:13: timeperiod "dark" excludes itself: dark excludes night excludes dark`},
@@ -611,7 +720,7 @@ name = "web1"
 socket = "/tmp/alf.sock"
 
 [daemon]
-`, `alf.toml:2: unknown key "socket" outside of all tables`},
+`, `alf.toml:2: unknown key "socket" outside of all tables; it is one of [daemon]`},
 	{"table that is a value", `
 daemon = 5
 host = "web1"
@@ -1153,7 +1262,7 @@ script = "check_mem"
 args   = ["33", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q",
           "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o"]
 metric = "a\nb"
-`, `alf.toml:6: script: "check_men" is none of Alf's own plugins; the name of a file has a slash, as in "./check_men"
+`, `alf.toml:6: script: "check_men" is none of Alf's own plugins; the name of a file has a slash, as in "./check_men"; did you mean "check_mem"?
 alf.toml:10: script: stat check_none: no such file or directory
 alf.toml:14: check "c" has both command and script
 alf.toml:26: args: are more than 32, and there is no $ARG33$
@@ -1257,7 +1366,7 @@ alf.toml:5: check "users" on host "web3": macro $SERVICESTATE$ has no value befo
 alf.toml:8: check "load" on host "web1" and 1 other: macro $baz$, which $bar$ refers to, is not defined
 alf.toml:8: check "load" on host "web1" and 1 other: macro $qux$, which $bar$ refers to, is not defined
 alf.toml:14: check "disk" on host "web1" and 1 other: macro $foo$ is not defined
-alf.toml:14: check "disk" on host "web1" and 2 others: macro $HOSTNAM$ is not defined
+alf.toml:14: check "disk" on host "web1" and 2 others: macro $HOSTNAM$ is not defined; did you mean "HOSTNAME"?
 alf.toml:16: check "disk" on host "web1" and 2 others: macro $x$ is not defined
 alf.toml:25: check "users" on host "web3": macro $ARG2$ is not defined
 alf.toml:25: check "users" on host "web3": macro $_HOSTNONE$ is not defined
@@ -1268,7 +1377,7 @@ alf.toml:27: check "users" on host "web3": macro $SERVICESTATE$ has no value bef
 [host.web1]
 check_command = "check_ping -H $HOSTADDRES$ $SERVICEDESC$ $SERVICECHECKCOMMAND$"
 notes_url     = "https://wiki/$x$/$HOSTSTATE$"
-`, `alf.toml:3: check_command of host "web1": macro $HOSTADDRES$ is not defined
+`, `alf.toml:3: check_command of host "web1": macro $HOSTADDRES$ is not defined; did you mean "HOSTADDRESS"?
 alf.toml:3: check_command of host "web1": macro $SERVICECHECKCOMMAND$ is not defined
 alf.toml:3: check_command of host "web1": macro $SERVICEDESC$ is not defined
 alf.toml:4: notes_url of host "web1": macro $HOSTSTATE$ has no value before the check runs: it cannot stand in notes_url

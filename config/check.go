@@ -124,6 +124,11 @@ func (c *check) complain(l *loader, ok bool) {
 	if c.command.set && c.script.set {
 		l.add(c.script.at, "check %q has both command and script", c.id)
 	}
+	for _, x := range c.forEach {
+		if x.values != nil && len(x.values.texts) == 0 {
+			l.warn(x.at, "for_each: the list of %q is empty, so check %q makes no services", x.name, c.id)
+		}
+	}
 	if c.passive() {
 		c.complainPassive(l)
 	}
@@ -167,7 +172,7 @@ func (l *loader) readScript(v value) (string, error) {
 		return s, err
 	}
 	if !strings.Contains(s, "/") {
-		return "", fmt.Errorf("%q is none of Alf's own plugins; the name of a file has a slash, as in %q", s, "./"+s)
+		return "", fmt.Errorf("%q is none of Alf's own plugins; the name of a file has a slash, as in %q%s", s, "./"+s, meant(s, l.Plugins))
 	}
 	file, err := l.path(v)
 	if err != nil {

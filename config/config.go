@@ -136,6 +136,7 @@ type loader struct {
 	opening    []string                    // those that are being put together
 	users      map[usage]map[string]bool
 	overrides  map[*table]*override
+	amendments map[alf.HostName]*amendment
 	secretsOf  map[*table]alf.Secret // of tables in place of a text, which many may inherit
 
 	origins *provenance // nil: nobody asks
@@ -171,7 +172,9 @@ func newLoader(o Options) *loader {
 		whole:     make(map[string]*table),
 		users:     make(map[usage]map[string]bool),
 		overrides: make(map[*table]*override),
-		secretsOf: make(map[*table]alf.Secret),
+
+		amendments: make(map[alf.HostName]*amendment),
+		secretsOf:  make(map[*table]alf.Secret),
 
 		encrypted: make(map[string]encryptedKey),
 

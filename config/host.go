@@ -20,6 +20,7 @@ type host struct {
 	own        ownCheck
 	vars       vars
 	overrides  []*override
+	amended    []*override // of an amendment
 
 	// What resolve makes of it.
 	layers  [][]*override // its own and those of its groups
@@ -151,6 +152,7 @@ type hostgroup struct {
 	vars    vars
 
 	overrides []*override // for each host in it
+	phantom   bool        // there is only that, so it must be named elsewhere
 
 	hosts []*host // in order, as resolve finds them
 }
@@ -172,6 +174,9 @@ func (g *hostgroup) keys(l *loader) keys {
 	maps.Copy(k, g.own.keys())
 	return k
 }
+
+// from implements heir.
+func (g *hostgroup) from(t *table) { g.phantom = t.overridesOnly() }
 
 func (g *hostgroup) loaded(l *loader, _ bool) {
 	g.own.times.make(l, g.own.interval)

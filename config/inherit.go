@@ -407,18 +407,23 @@ func anyOf(a, b reader) reader {
 	}
 }
 
-func (b *blueprint) loaded(l *loader, _ bool) {
+func (b *blueprint) loaded(*loader, bool) {}
+
+// warnTemplates warns of those that nothing uses, when it is known what hosts
+// there are.
+func (l *loader) warnTemplates() {
+	used := make(map[string]bool)
 	for by := range l.users {
-		if by.template == b.name {
-			return
-		}
+		used[by.template] = true
 	}
 	for _, t := range l.templates {
-		if slices.ContainsFunc(usedBy(t), func(r reference) bool { return r.name == b.name }) {
-			return
+		for _, name := range usedBy(t) {
+			used[name.name] = true
 		}
 	}
-	if !l.partial {
-		l.warn(b.at, "template %q is used by no host and no check", b.name)
+	for _, name := range l.order {
+		if !used[name] && !l.partial && !l.unanswered {
+			l.warn(l.templates[name].at, "template %q is used by no host and no check", name)
+		}
 	}
 }

@@ -20,9 +20,9 @@ type thing interface {
 	loaded(l *loader, ok bool)
 }
 
-// An heir is a thing that may have templates.
+// An heir is a thing that asks for the table that it is read from.
 type heir interface {
-	// from says which table is read into it, with what that inherits.
+	// from says which table that is, with what it inherits.
 	from(t *table)
 }
 
@@ -227,6 +227,7 @@ func (l *loader) decode() {
 			}
 		}
 	}
+	l.warnTemplates()
 }
 
 func (l *loader) decodeSection(s section, v value) {
@@ -251,6 +252,10 @@ func (l *loader) decodeNamed(s section, all *table) {
 		}
 		if err := checkName(s.name, name); err != nil {
 			l.add(t.at, "%v", err)
+			continue
+		}
+		if s.name == "host" && t.overridesOnly() {
+			l.addAmendment(name, t)
 			continue
 		}
 		l.decodeTable(s, name, t)

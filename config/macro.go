@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,10 +62,30 @@ func (s *scope) bind(t template) alf.Template {
 	out := s.spell(t.Bind(s.lookup))
 	for _, name := range out.Macros() {
 		if !s.runtime(name) {
-			s.miss(t.at, "macro $%s$ is not defined", name)
+			s.miss(t.at, "macro $%s$ is not defined%s", name, s.propose(name))
 		}
 	}
 	return out
+}
+
+// propose names the macro that is nearest to one that there is not. Short names
+// are near to anything.
+func (s *scope) propose(name string) string {
+	if len(name) < 5 || standard(name) {
+		return ""
+	}
+	known := slices.Sorted(maps.Keys(hostMacros))
+	known = append(known, serviceDesc, serviceCommand)
+	all := []vars{s.h.all, s.r.defaults.vars}
+	if s.c != nil {
+		all = append(all, s.c.above, s.c.vars)
+	}
+	for _, v := range all {
+		known = slices.AppendSeq(known, maps.Keys(v))
+	}
+	known = slices.AppendSeq(known, maps.Keys(s.each))
+	slices.Sort(known)
+	return didYouMean(name, known)
 }
 
 // text returns t as the text of a setting that has no room for secrets, nor for
@@ -189,7 +210,7 @@ func (s *scope) leftOver(t alf.Template, variable string, at alf.Position) {
 		if s.runtime(name) {
 			s.fail(at, "macro $%s$ has no value before the check runs: it can stand in command and env, but not in $%s$", name, variable)
 		} else {
-			s.miss(at, "macro $%s$, which $%s$ refers to, is not defined", name, variable)
+			s.miss(at, "macro $%s$, which $%s$ refers to, is not defined%s", name, variable, s.propose(name))
 		}
 	}
 }

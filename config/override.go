@@ -49,6 +49,28 @@ func (l *loader) readOverrides(dst *[]*override) reader {
 	}
 }
 
+// amendment is a [host.NAME.check.ID] of the files for a host that is defined
+// elsewhere: by a source.
+type amendment struct {
+	at        alf.Position
+	overrides []*override
+}
+
+// overridesOnly reports whether all that is said of t is what is different for
+// single checks. Such a table defines nothing by itself.
+func (t *table) overridesOnly() bool {
+	return !t.header && len(t.keys) == 1 && t.keys[0] == overrideKey
+}
+
+// addAmendment reads the table of a host that speaks of single checks only.
+func (l *loader) addAmendment(name string, t *table) {
+	a := &amendment{at: t.at}
+	l.fill(t, "", keys{overrideKey: l.readOverrides(&a.overrides)})
+	if host := alf.HostName(name); l.amendments[host] == nil {
+		l.amendments[host] = a
+	}
+}
+
 // override reads one of them, or knows it: many may inherit it.
 func (l *loader) override(m *mistakes, key, id string, t *table) *override {
 	if o := l.overrides[t]; o != nil {
@@ -73,8 +95,9 @@ func (l *loader) overrideKeys() keys {
 // speaksOf reports whether o is about a check.
 func (o *override) speaksOf(id string) bool { return alf.Match(o.id, id) }
 
-// collectOverrides says which overrides each host has: its own before those of
-// its groups, and those that name a check before patterns.
+// collectOverrides says which overrides each host has: those of files before its
+// own, these before those of its groups, and those that name a check before
+// patterns.
 func (r *resolver) collectOverrides() {
 	byName := func(all []*override) []*override {
 		slices.SortStableFunc(all, func(a, b *override) int { return pattern(a.id) - pattern(b.id) })
@@ -87,6 +110,9 @@ func (r *resolver) collectOverrides() {
 		g.overrides = byName(g.overrides)
 	}
 	for _, h := range r.hosts {
+		if len(h.amended) > 0 {
+			h.layers = append(h.layers, byName(h.amended))
+		}
 		if len(h.overrides) > 0 {
 			h.layers = append(h.layers, byName(h.overrides))
 		}
@@ -94,6 +120,28 @@ func (r *resolver) collectOverrides() {
 			if len(g.overrides) > 0 {
 				h.layers = append(h.layers, g.overrides)
 			}
+		}
+	}
+}
+
+// checkAmendments refuses those of hosts that nothing defines.
+func (r *resolver) checkAmendments() {
+	for name, a := range r.amendments {
+		if _, ok := r.byName[name]; !ok {
+			r.absentHost(a.at, string(name))
+		}
+		for _, o := range a.overrides {
+			r.checkOverride(o)
+		}
+	}
+}
+
+// checkPhantoms refuses hostgroups of which only overrides are said, and that
+// nobody names. A host of a source may.
+func (r *resolver) checkPhantoms() {
+	for _, g := range r.groups {
+		if g.phantom && len(g.hosts) == 0 && len(r.sources) == 0 {
+			r.unknownGroup(g.at, g.name)
 		}
 	}
 }
@@ -204,6 +252,7 @@ func (r *resolver) warnOverrides() {
 		}
 	}
 	for _, h := range r.hosts {
+		warn(h.amended)
 		warn(h.overrides)
 	}
 	for _, g := range r.groups {

@@ -72,15 +72,21 @@ func (r *resolver) reach(s selector) []*host {
 		return hosts
 	}
 	h, ok := r.byName[alf.HostName(s.pattern)]
-	if !ok && len(r.sources) > 0 { // hosts of sources come and go by themselves
-		r.warn(s.at, "there is no [host.%v], nor has a source such a host%s", toml.Key{s.pattern}, didYouMean(s.pattern, r.hostNames()))
-		return nil
-	}
 	if !ok {
-		r.unknownHost(s.at, s.pattern)
+		r.absentHost(s.at, s.pattern)
 		return nil
 	}
 	return []*host{h}
+}
+
+// absentHost adds the mistake of a host that is not there, or a warning if there
+// are sources: their hosts come and go by themselves.
+func (r *resolver) absentHost(at alf.Position, name string) {
+	if len(r.sources) == 0 {
+		r.unknownHost(at, name)
+		return
+	}
+	r.warn(at, "there is no [host.%v], nor has a source such a host%s", toml.Key{name}, didYouMean(name, r.hostNames()))
 }
 
 func (r *resolver) reachGroups(s selector) []*host {
@@ -90,6 +96,7 @@ func (r *resolver) reachGroups(s selector) []*host {
 			r.unknownGroup(s.at, s.pattern)
 			return nil
 		}
+		g.phantom = false
 		if len(g.hosts) == 0 {
 			r.warn(s.at, "hostgroup %q has no hosts", g.name)
 		}

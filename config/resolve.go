@@ -59,6 +59,7 @@ func (l *loader) resolve(file string) *Config {
 	for _, h := range l.hosts {
 		r.services = append(r.services, r.ownService(h))
 	}
+	r.checkAmendments()
 	r.collectOverrides()
 	r.placeChecks()
 	r.warnOverrides()
@@ -71,6 +72,7 @@ func (l *loader) resolve(file string) *Config {
 	r.joinDependencies()
 	r.joinDowntimes()
 	r.warnLogins()
+	r.checkPhantoms()
 	r.warnNoHosts(file)
 	l.finish()
 	r.settleWhere()

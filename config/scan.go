@@ -33,12 +33,19 @@ type scanner struct {
 	pos   int
 	line  int
 	mute  bool // inside an array: tables there are values, not tables of the file
+	depth int  // of what is open
+	deep  int  // the line that is too deep; it is the last one
 	marks []mark
 	newer []notice
 }
 
-// scan returns the marks of src in order, and the forms of TOML 1.1.
-func scan(src string) ([]mark, []notice) {
+// maxNesting is how deep keys and values may lie in each other. No key needs as
+// much.
+const maxNesting = 100
+
+// scan returns the marks of src in order, and the forms of TOML 1.1. deep is the
+// line where it nests too deep; 0: it does not.
+func scan(src string) (marks []mark, newer []notice, deep int) {
 	s := scanner{src: src, line: 1}
 	var context []string
 	for s.blank(); s.more(); s.blank() {
@@ -48,7 +55,14 @@ func scan(src string) ([]mark, []notice) {
 		}
 		s.pair(context)
 	}
-	return s.marks, s.newer
+	return s.marks, s.newer, s.deep
+}
+
+// enter ends the scan if n levels are too many.
+func (s *scanner) enter(n int) {
+	if n > maxNesting && s.deep == 0 {
+		s.deep, s.pos = s.line, len(s.src)
+	}
 }
 
 func (s *scanner) note(line int, what string) { s.newer = append(s.newer, notice{line, what}) }
@@ -99,6 +113,7 @@ func (s *scanner) header() []string {
 	s.blank()
 	start, line := s.pos, s.line
 	path := s.key(']')
+	s.enter(len(path))
 	s.step(brackets - 1)
 	s.marks = append(s.marks, mark{path: path, header: true, list: brackets == 2, line: line, at: at, start: start, end: s.pos})
 	return path
@@ -108,6 +123,7 @@ func (s *scanner) header() []string {
 func (s *scanner) pair(context []string) {
 	start, line := s.pos, s.line
 	path := slices.Concat(context, s.key('='))
+	s.enter(len(path))
 	i := len(s.marks)
 	if !s.mute {
 		s.marks = append(s.marks, mark{path: path, keys: len(path) - len(context), line: line, at: start, start: start})
@@ -162,6 +178,11 @@ func unquote(s string) string {
 // elements.
 func (s *scanner) value(path []string) []int {
 	if !s.more() {
+		return nil
+	}
+	s.depth++
+	defer func() { s.depth-- }()
+	if s.enter(s.depth); !s.more() {
 		return nil
 	}
 	switch s.src[s.pos] {

@@ -16,7 +16,7 @@ func TestScan(t *testing.T) {
 	f := func(src, want string) {
 		t.Helper()
 		var got []string
-		marks, _ := scan(src)
+		marks, _, _ := scan(src)
 		for _, m := range marks {
 			got = append(got, strings.Repeat(" ", m.line)+strings.Join(m.path, "/"))
 		}
@@ -38,9 +38,33 @@ func TestScan(t *testing.T) {
 	f("a = { b = 1, c.d = [\n1 ], e = { f = \"}\" } }\ng = 1", " a\n a/b\n a/c/d\n  a/e\n  a/e/f\n   g")
 	f("a = 1979-05-27 07:32:00\r\nb = 1e5\r\n", " a\n  b")
 
-	marks, _ := scan("a = [1, # x\n 2,\n\n [3,\n 4], {\n b = 1 } ]")
+	marks, _, _ := scan("a = [1, # x\n 2,\n\n [3,\n 4], {\n b = 1 } ]")
 	if elems := marks[0].elems; !slices.Equal(elems, []int{1, 2, 4, 5}) {
 		t.Errorf("the elements are in lines %v", elems)
+	}
+}
+
+// TestDeep demands that what lies deep in itself is refused before anything takes
+// its time over it.
+func TestDeep(t *testing.T) {
+	const many = 100_000
+	f := func(begin, open, end string) {
+		t.Helper()
+		for n, line := range map[int]int{maxNesting - 1: 0, many: 2} {
+			src := "x = 1\n" + begin + strings.Repeat(open, n) + end
+			if _, _, deep := scan(src); deep != line {
+				t.Errorf("scan of %.20q with %d levels says line %d, want %d", src, n, deep, line)
+			}
+		}
+	}
+	f("a = ", "[", "")
+	f("a = ", "{b = ", "")
+	f("", "'a'.", "b = 1")
+	f("[", "a.", "b]")
+	var m mistakes
+	parse("x", "x = "+strings.Repeat("{a = ", many)+"1"+strings.Repeat("}", many), &m)
+	if got := m.err().Error(); got != "x:1: keys or values lie more than 100 levels deep in each other" {
+		t.Errorf("parse says %s", got)
 	}
 }
 
@@ -53,7 +77,10 @@ func FuzzScan(f *testing.F) {
 	f.Add("a = [{b = 1}, {c = '''\n'''}]\n[d.\"e\\u0041\"]\nf.g=\"\"\"\\\n\"\"\"\"\"")
 	f.Fuzz(func(t *testing.T, src string) {
 		src = withoutBOM(src)
-		marks, _ := scan(src)
+		marks, _, deep := scan(src)
+		if deep > 0 {
+			return
+		}
 		var doc map[string]any
 		md, err := toml.Decode(src, &doc)
 		if err != nil || src != withoutBOM(src) || isUTF16(src) { // it cuts off another one

@@ -75,8 +75,6 @@ func TestSourceHosts(t *testing.T) {
 	}
 }
 
-// TestSourceRefused: a host with mistakes costs nothing but itself, and if it was
-// known before, nothing at all.
 // TestSourceTemplates: hosts of a source use templates, and override checks.
 func TestSourceTemplates(t *testing.T) {
 	const templates = `
@@ -98,6 +96,21 @@ hosts   = ["@web"]
 	if got := hostNames(c); got != "router web1" {
 		t.Errorf("hosts: %s", got)
 	}
+	if len(c.Warnings) != 1 { // of web2
+		t.Errorf("warnings: %v", c.Warnings)
+	}
+	o := options()
+	o.Answers = map[string]Answer{"cmdb": {Err: "exit code 7"}}
+	file := write(t, cmdb+templates)
+	unanswered, err := Load(file, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range unanswered.Warnings {
+		if strings.Contains(message(w, file), "template") {
+			t.Errorf("without an answer: %s", message(w, file))
+		}
+	}
 	s := service(t, c, "web1!disk")
 	if line(s) != "check_disk 1%" || s.Interval != 9*time.Minute {
 		t.Errorf("web1 runs %q every %v", line(s), s.Interval)
@@ -107,6 +120,53 @@ hosts   = ["@web"]
 	}
 }
 
+// TestSourceOverrides: what files say of single checks on a host of a source is
+// laid over it, and defines none.
+func TestSourceOverrides(t *testing.T) {
+	const src = cmdb + `
+[template.lab.check.disk]
+check_interval = "7m"
+retry_interval = "2m"
+
+[check.disk]
+hosts   = ["@web"]
+command = ["check_disk", "$disk$"]
+
+[host.web1.check.disk]
+check_interval = "9m"
+
+[host.web2.check."*"]
+check_interval = "8m"
+`
+	c, file, err := loadWith(t, src, `[
+  {"name": "web1", "address": "10.0.0.1", "groups": ["web"], "use": "lab", "vars": {"disk": "1%"}, "check": {"disk": {"max_check_attempts": 2}}},
+  {"name": "web3", "groups": ["web"]}
+]`, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, s := c.Inventory.Host("web1"), service(t, c, "web1!disk")
+	if h.Address != "10.0.0.1" || !slices.Equal(h.Hostgroups, []string{"web", "all"}) || line(s) != "check_disk 1%" {
+		t.Errorf("web1 = %+v runs %q", h, line(s))
+	}
+	if s.Interval != 9*time.Minute || s.Retry != 2*time.Minute || s.MaxAttempts != 2 {
+		t.Errorf("every %v, retry %v, attempts %d", s.Interval, s.Retry, s.MaxAttempts)
+	}
+	const want = `alf.toml:23: there is no [host.web2], nor has a source such a host; did you mean "web1"?`
+	if got := hostNames(c); got != "router web1 web3" || len(c.Warnings) != 1 || message(c.Warnings[0], file) != want {
+		t.Errorf("hosts %s, warnings %v", got, c.Warnings)
+	}
+	c, file, err = loadWith(t, src, `{"web1": {"groups": ["web"], "check": {"disk": {"check_interval": "5m"}}}, "web2": {"groups": ["web"], "check": {"disk": {"check_interval": "5m"}}}}`, "")
+	if err != nil || len(c.Warnings) != 1 || message(c.Warnings[0], file) != `alf.toml:12: template "lab" is used by no host and no check` {
+		t.Fatalf("%v, warnings %v", err, c.Warnings)
+	}
+	if a, b := service(t, c, "web1!disk"), service(t, c, "web2!disk"); a.Interval != 9*time.Minute || b.Interval != 8*time.Minute {
+		t.Errorf("every %v and %v: the files do not win", a.Interval, b.Interval)
+	}
+}
+
+// TestSourceRefused: a host with mistakes costs nothing but itself, and if it was
+// known before, nothing at all.
 func TestSourceRefused(t *testing.T) {
 	f := func(name, body, last, hosts, warnings string) {
 		t.Helper()
@@ -145,6 +205,13 @@ the host in line 1 is left out: it has no name
 the host in line 2 is left out: name: want a string
 the host in line 3 is left out: want an object
 the host in line 4 is left out: the name of a host is empty`)
+	f("names lost", "[{},\n{\"name\": {\"name\": 5}},\n7,\n{\"name\": \"\"},\n{\"name\": \"b\", \"x\": 1}]", `{"a": {}, "b": {}, "c": {"parents": ["a"]}, "d": {"groups": ["old"]}}`, "a b c router",
+		`host "b" (line 5) stays as it was: unknown key "x" in [host.b]
+host "d" (line 1) is left out: there is no [hostgroup.old]; did you mean "all"?
+the host in line 1 is left out: it has no name; it may be any, so no host is removed
+the host in line 2 is left out: name: want a string; it may be any, so no host is removed
+the host in line 3 is left out: want an object; it may be any, so no host is removed
+the host in line 4 is left out: the name of a host is empty; it may be any, so no host is removed`)
 	f("two names", `{"a": {"name": "b"}, "c": {"name": "c"}}`, "", "c router", `host "a" (line 1) is left out: name: "b" stands under the name "a"`)
 	f("key twice", `[{"name": "b", "vars": {"x": 1, "x": 2}}]`, "", "router", `host "b" (line 1) is left out: vars.x is set twice`)
 	f("NUL", `[{"name": "b", "alias": "a\u0000"}, {"name": "c\u0000"}]`, "", "router", `host "b" (line 1) is left out: alias: contains a NUL byte

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"alf"
@@ -57,9 +58,24 @@ func zone(v value) (*time.Location, error) {
 	}
 	at, err := time.LoadLocation(name)
 	if err != nil {
-		return nil, fmt.Errorf("there is no time zone %q", name)
+		known := func(name string) bool { _, err := time.LoadLocation(name); return err == nil }
+		return nil, fmt.Errorf("there is no time zone %q%s", name, meant(titled(name), known))
 	}
 	return at, nil
+}
+
+// titled returns a name in small letters as time zones are written.
+func titled(name string) string {
+	if name != strings.ToLower(name) || !strings.Contains(name, "/") {
+		return name
+	}
+	out := []byte(name)
+	for i, c := range out {
+		if first := i == 0 || strings.IndexByte("/_-", out[i-1]) >= 0; first && c >= 'a' && c <= 'z' {
+			out[i] -= 'a' - 'A'
+		}
+	}
+	return string(out)
 }
 
 // where returns the place of a directive.
@@ -104,8 +120,43 @@ func (r *resolver) refusePeriods(err error) {
 	}
 	var wrong *calendar.Error
 	if errors.As(err, &wrong) && !(r.partial && wrong.Directive == "exclude") {
-		r.add(r.periods[wrong.Period].where(wrong.Directive), "%s", wrong.Text)
+		r.add(r.periods[wrong.Period].where(wrong.Directive), "%s%s", wrong.Text, r.proposeFor(wrong))
 	}
+}
+
+// proposeFor names what may be meant by a directive, or a timeperiod in exclude,
+// that there is not.
+func (r *resolver) proposeFor(wrong *calendar.Error) string {
+	if wrong.Directive != "exclude" {
+		word, _, _ := strings.Cut(strings.ToLower(wrong.Directive), " ")
+		known := slices.Concat([]string{"alias", "timezone", "exclude", "day"}, dayWords())
+		if strings.Trim(word, letters) != "" || slices.Contains(known, word) {
+			return ""
+		}
+		return didYouMean(word, known)
+	}
+	for _, name := range r.periods[wrong.Period].exclude.v {
+		if strings.Contains(wrong.Text, fmt.Sprintf("exclude %q: there is no", name)) {
+			return didYouMean(name, r.periodNames())
+		}
+	}
+	return ""
+}
+
+// dayWords are the names of weekdays and months.
+func dayWords() []string {
+	var all []string
+	for day := time.Sunday; day <= time.Saturday; day++ {
+		all = append(all, strings.ToLower(day.String()))
+	}
+	for month := time.January; month <= time.December; month++ {
+		all = append(all, strings.ToLower(month.String()))
+	}
+	return all
+}
+
+func (r *resolver) periodNames() []string {
+	return slices.Concat(slices.Sorted(maps.Keys(r.periods)), slices.Sorted(maps.Keys(builtinPeriods())))
 }
 
 // checkPeriod refuses the name of a timeperiod that there is not.
@@ -116,6 +167,5 @@ func (r *resolver) checkPeriod(name opt[string]) {
 	if _, builtin := builtinPeriods()[name.v]; builtin {
 		return
 	}
-	known := slices.Concat(slices.Sorted(maps.Keys(r.periods)), slices.Sorted(maps.Keys(builtinPeriods())))
-	r.add(name.at, "there is no timeperiod %q%s", name.v, didYouMean(name.v, known))
+	r.add(name.at, "there is no timeperiod %q%s", name.v, didYouMean(name.v, r.periodNames()))
 }

@@ -68,9 +68,13 @@ func parse(file, src string, m *mistakes) (trees []*table, whole bool) {
 	var apart []string
 	var last int // the line of the last duplicate
 	for range maxDuplicates {
+		marks, newer, deep := scan(src)
+		if deep > 0 { // for which the library takes forever
+			m.add(alf.Position{File: file, Line: deep}, "keys or values lie more than %d levels deep in each other", maxNesting)
+			return nil, false
+		}
 		var doc map[string]any
 		_, err := toml.Decode(src, &doc)
-		marks, newer := scan(src)
 		first, again, twice := duplicate(marks, err)
 		switch {
 		case twice:

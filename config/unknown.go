@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"alf"
 )
 
 // unknown adds the mistake of a key that t does not have.
@@ -14,7 +16,58 @@ func (m *mistakes) unknown(t *table, key string, v value, k keys) {
 	if sub, ok := v.any.(*table); ok && t.named() && m.dotted(sub, k) {
 		return
 	}
-	m.add(v.at, "unknown key %q in %v%s", key, t, didYouMean(key, slices.Sorted(maps.Keys(k))))
+	proposal, ok := elsewhere(t, key)
+	if !ok {
+		proposal = didYouMean(key, slices.Sorted(maps.Keys(k)))
+	}
+	m.add(v.at, "unknown key %q in %v%s", key, t, proposal)
+}
+
+// elsewhere says what Alf has for a key that is one of Nagios', or of other
+// tables.
+func elsewhere(t *table, key string) (proposal string, ok bool) {
+	if len(t.path) != 2 {
+		return "", false
+	}
+	kind := t.path[0]
+	if kind == "hostgroup" && key == useKey {
+		return "; only hosts, checks and templates use templates", true
+	}
+	if proposal, ok = nagiosKeys[kind][key]; ok && proposal != "" {
+		proposal = "; in Alf it is " + proposal
+	}
+	return proposal, ok
+}
+
+// nagiosKeys says, by the kind of table, what Alf has for the directives of Nagios
+// that have another name; "": nothing.
+var nagiosKeys = map[string]map[string]string{
+	"check": {
+		"host_name":             "hosts",
+		"hostgroup_name":        `hosts = ["@NAME"]`,
+		"hostgroups":            `hosts = ["@NAME"]`,
+		"service_description":   "service",
+		"check_command":         "command",
+		"normal_check_interval": "check_interval",
+		"retry_check_interval":  "retry_interval",
+		"contacts":              "",
+		"contact_groups":        "",
+	},
+	"host": {
+		"host_name":             "the name in [host.NAME]",
+		"display_name":          "alias",
+		"normal_check_interval": "check_interval",
+		"retry_check_interval":  "retry_interval",
+		"contacts":              "",
+		"contact_groups":        "",
+	},
+	"hostgroup": {
+		"hostgroup_name":    "the name in [hostgroup.NAME]",
+		"hostgroup_members": "members",
+	},
+	"timeperiod": {
+		"timeperiod_name": "the name in [timeperiod.NAME]",
+	},
 }
 
 // dotted finds the headers under t of which the writer meant one name with
@@ -53,8 +106,23 @@ func (l *loader) unknownTable(name string, v value) {
 	case *table, []map[string]any:
 		l.add(v.at, "unknown table [%v]%s", toml.Key{name}, didYouMean(name, names))
 	default:
-		l.add(v.at, "unknown key %q outside of all tables", name)
+		l.add(v.at, "unknown key %q outside of all tables%s", name, tableOf(name))
 	}
+}
+
+// tableOf names the tables that have a key.
+func tableOf(key string) string {
+	var have []string
+	blank := newLoader(Options{})
+	for _, s := range sections() {
+		if !s.named && s.open(blank, "", alf.Position{}).keys(blank)[key] != nil {
+			have = append(have, "["+s.name+"]")
+		}
+	}
+	if len(have) == 0 {
+		return ""
+	}
+	return "; it is one of " + strings.Join(have, " and ")
 }
 
 // didYouMean proposes the known name that is nearest to name, if there is one.
@@ -64,6 +132,41 @@ func didYouMean(name string, known []string) string {
 		return ""
 	}
 	return "; did you mean " + strconv.Quote(best) + "?"
+}
+
+const letters = "abcdefghijklmnopqrstuvwxyz"
+
+// meant proposes a name that is known and at most one letter away from name, where
+// nobody can list those that are known.
+func meant(name string, known func(string) bool) string {
+	try := func(head, middle, tail string) string {
+		if k := head + middle + tail; k != "" && known(k) {
+			return "; did you mean " + strconv.Quote(k) + "?"
+		}
+		return ""
+	}
+	if len(name) > 50 {
+		return ""
+	}
+	found := try(name, "", "")
+	for i := 0; i <= len(name) && found == ""; i++ {
+		head, tail := name[:i], name[i:]
+		if len(tail) > 1 {
+			found = try(head, tail[1:2]+tail[:1], tail[2:])
+		}
+		if len(tail) > 0 && found == "" {
+			found = try(head, "", tail[1:])
+		}
+		for _, c := range letters + "_" {
+			if found == "" {
+				found = try(head, string(c), tail)
+			}
+			if len(tail) > 0 && found == "" {
+				found = try(head, string(c), tail[1:])
+			}
+		}
+	}
+	return found
 }
 
 // nearest returns the known name that is nearest to name, or else holds it; "":

@@ -712,6 +712,14 @@ alf.toml:7: "db*" matches no host
 alf.toml:7: hostgroup "none" has no hosts
 alf.toml:10: check "b" selects no host`)
 	f(`
+[host.h]
+check.a.vars = { v = "w" }
+[check.a]
+hosts    = ["h"]
+for_each = { m = [], n = ["x"], o = "list" }
+vars     = { list = [] }
+`, `alf.toml:6: for_each: the list of "m" is empty, so check "a" makes no services`)
+	f(`
 [template.unused]
 use = "inner"
 [template.inner]
