@@ -54,7 +54,7 @@ const maxSteps = 1000
 
 // bind returns t with every macro resolved that is not for the checker.
 func (s *scope) bind(t template) alf.Template {
-	if len(t.Macros()) == 0 {
+	if !t.HasMacro() {
 		return t.Template
 	}
 	s.steps, s.at = 0, t.at

@@ -89,7 +89,6 @@ func newResolver(l *loader) *resolver {
 		byGroup: make(map[string]*hostgroup, len(l.groups)),
 		globs:   make(map[string][]*host),
 		marks:   make([]uint8, len(l.hosts)),
-		claims:  make(map[alf.Key]claim),
 
 		spots:    make(map[spot]*alf.Host),
 		said:     make(map[Error]bool),
@@ -386,10 +385,14 @@ type claim struct {
 // checks that name a host itself come first, since they win.
 func (r *resolver) placeChecks() {
 	picked := make([][]matched, len(r.checks))
+	most := 0
 	for i, c := range r.checks {
 		picked[i] = r.pickFor(c)
 		r.prepare(c)
+		most += len(picked[i])
 	}
+	r.claims = make(map[alf.Key]claim, most)
+	r.services = slices.Grow(r.services, most)
 	for _, direct := range []bool{true, false} {
 		for i, c := range r.checks {
 			for _, m := range picked[i] {
@@ -413,7 +416,7 @@ func (r *resolver) indexServices() {
 
 // prepare sets what is the same for all services of c.
 func (r *resolver) prepare(c *check) {
-	c.what = fmt.Sprintf("check %q on", c.id)
+	c.what, c.program = fmt.Sprintf("check %q on", c.id), c.plugin()
 	own := c.schedule
 	c.settings = c.settings.over(r.defaults.settings)
 	if c.times.made != nil {
@@ -462,7 +465,7 @@ func (r *resolver) place(base *check, m matched) {
 	if c.broken {
 		return
 	}
-	s := &scope{r: r, h: m.host, c: c, what: c.what, args: c.args.v, plugin: c.plugin(), dirs: c.proto.Path}
+	s := &scope{r: r, h: m.host, c: c, what: c.what, args: c.args.v, plugin: c.program, dirs: c.proto.Path}
 	for each := range s.turns() {
 		s.each, s.desc = each, ""
 		key := s.key()
@@ -584,8 +587,10 @@ func (r *resolver) warnLogins() {
 	var first *alf.Host
 	seen := make(map[*alf.Host]bool)
 	var used []*alf.Host
+	known := make(map[*alf.Host]bool, len(r.hosts))
 	for _, s := range r.services {
-		if s.On != nil {
+		if s.On != nil && !known[s.On] {
+			known[s.On] = true
 			used = append(append(used, s.On), s.On.SSH.Bastions()...)
 		}
 	}
