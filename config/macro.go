@@ -58,6 +58,12 @@ func (s *scope) bind(t template) alf.Template {
 		return t.Template
 	}
 	s.steps, s.at = 0, t.at
+	if x := s.only(t); x != nil {
+		if t.last.of != x {
+			*t.last = bound{x, t.Bind(s.lookup)}
+		}
+		return t.last.Template
+	}
 	out := s.spell(t.Bind(s.lookup))
 	for _, name := range out.Macros() {
 		if !s.runtime(name) {
@@ -65,6 +71,27 @@ func (s *scope) bind(t template) alf.Template {
 		}
 	}
 	return out
+}
+
+// bound is what a template is with one variable, which is the same on many hosts.
+type bound struct {
+	of *variable
+	alf.Template
+}
+
+// only returns the variable that is all there is to resolve in t, if its value is
+// the same on every host that has it; else nil.
+func (s *scope) only(t template) *variable {
+	if t.last == nil {
+		return nil
+	}
+	if _, taken := s.each[t.macro]; taken {
+		return nil
+	}
+	if x := s.variable(t.macro); x != nil && x.fixed {
+		return x
+	}
+	return nil
 }
 
 // text returns t as the text of a setting that has no room for secrets, nor for

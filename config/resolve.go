@@ -39,8 +39,8 @@ type resolver struct {
 	services []*alf.Service
 	calendar alf.Calendar
 
-	index map[alf.Key]int                 // where a service is in services
-	on    map[alf.HostName][]*alf.Service // those of a host, with its own check
+	byKey map[alf.Key]*alf.Service        // see service
+	on    map[alf.HostName][]*alf.Service // see servicesOn
 }
 
 // resolve returns the configuration. It is whole if there are no mistakes.
@@ -64,7 +64,6 @@ func (l *loader) resolve(file string) *Config {
 	r.warnOverrides()
 	r.watchLinks()
 	r.makePeriods()
-	r.indexServices()
 	r.joinTimes()
 	r.checkRenamed()
 	r.checkDemands()
@@ -404,14 +403,27 @@ func (r *resolver) placeChecks() {
 	}
 }
 
-// indexServices is called when there are no more services to come.
-func (r *resolver) indexServices() {
-	r.index = make(map[alf.Key]int, len(r.services))
-	r.on = make(map[alf.HostName][]*alf.Service, len(r.hosts))
-	for i, s := range r.services {
-		r.index[s.Key] = i
-		r.on[s.Key.Host] = append(r.on[s.Key.Host], s)
+// service returns the service of that key, or nil. It is asked when there are no
+// more services to come; where nobody asks, nothing is sorted by key.
+func (r *resolver) service(key alf.Key) *alf.Service {
+	if r.byKey == nil {
+		r.byKey = make(map[alf.Key]*alf.Service, len(r.services))
+		for _, s := range r.services {
+			r.byKey[s.Key] = s
+		}
 	}
+	return r.byKey[key]
+}
+
+// servicesOn returns those of a host, with its own check. It is asked like service.
+func (r *resolver) servicesOn(host alf.HostName) []*alf.Service {
+	if r.on == nil {
+		r.on = make(map[alf.HostName][]*alf.Service, len(r.hosts))
+		for _, s := range r.services {
+			r.on[s.Key.Host] = append(r.on[s.Key.Host], s)
+		}
+	}
+	return r.on[host]
 }
 
 // prepare sets what is the same for all services of c.
