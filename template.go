@@ -3,6 +3,7 @@ package alf
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -199,6 +200,11 @@ func (t Template) Macros() []string {
 		}
 	}
 	return names
+}
+
+// HasMacro reports whether Macros returns any.
+func (t Template) HasMacro() bool {
+	return slices.ContainsFunc(t, func(p Part) bool { return p.Macro != "" })
 }
 
 // Bind returns t with the macros that lookup knows replaced by their values. A

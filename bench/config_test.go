@@ -100,8 +100,9 @@ func (quiet) Run(ctx context.Context, _ alf.Execution) (alf.Exit, error) {
 	return alf.Exit{}, ctx.Err()
 }
 
-// BenchmarkReload adds a host to 5,000 with 50,000 services: all of it, which is
-// reading, comparing and the loop's part, and that alone, in which no check starts.
+// BenchmarkReload adds a host to 5,000 with 50,000 services: reading, comparing and
+// the loop's part, in which no check starts; and all of it, which is to be less than
+// 500 ms.
 func BenchmarkReload(b *testing.B) {
 	file := site(b, 5000)
 	more := filepath.Join(filepath.Dir(file), "conf.d/more.toml")
@@ -136,7 +137,9 @@ func BenchmarkReload(b *testing.B) {
 		was = next.Inventory
 		n++
 	}
-	b.ReportMetric(loading.Seconds()*1000/float64(n), "ms-load")
-	b.ReportMetric(comparing.Seconds()*1000/float64(n), "ms-diff")
-	b.ReportMetric(reloading.Seconds()*1000/float64(n), "ms-reload")
+	ms := func(d time.Duration) float64 { return d.Seconds() * 1000 / float64(n) }
+	b.ReportMetric(ms(loading), "ms-load")
+	b.ReportMetric(ms(comparing), "ms-diff")
+	b.ReportMetric(ms(reloading), "ms-apply")
+	b.ReportMetric(ms(loading+comparing+reloading), "ms-in-all")
 }

@@ -21,9 +21,11 @@ type Difference struct {
 	Kept           int       // what is as it was
 
 	prev, next *alf.Inventory
+	family     family // of next, found here rather than where checks wait for it
 
 	kept  []bool // of the services of the other inventory
 	added []*alf.Service
+	gone  []alf.Key           // all that next has not, renamed or not
 	from  map[alf.Key]alf.Key // what was renamed, by the new key
 	to    map[alf.Key]alf.Key // the same by the old key
 }
@@ -45,38 +47,50 @@ type Setting struct{ Name, From, To string }
 // Where something stands in the files is no part of it, nor is what Alf itself
 // adds to them.
 func Compare(prev, next *alf.Inventory) *Difference {
-	d := &Difference{prev: prev, next: next, kept: make([]bool, len(next.Services())), from: make(map[alf.Key]alf.Key), to: make(map[alf.Key]alf.Key)}
+	d := &Difference{prev: prev, next: next, family: kin(next), kept: make([]bool, len(next.Services())), from: make(map[alf.Key]alf.Key), to: make(map[alf.Key]alf.Key)}
 	hosts := sameHosts(prev, next)
-	var room twins
+	rest := prev.Services() // both are sorted: what stands before the next one of next is gone
 	for i, s := range next.Services() {
-		was := prev.Service(s.Key)
-		if was != nil {
-			d.kept[i] = hosts[s.Host] && (s.On == nil || hosts[s.On]) && room.same(was, s)
+		for len(rest) > 0 && rest[0].Key != s.Key && rest[0].Key.Compare(s.Key) < 0 {
+			d.gone, rest = append(d.gone, rest[0].Key), rest[1:]
 		}
-		from, renamed := alf.Key{}, false
-		if was == nil {
-			d.added = append(d.added, s)
-			from, renamed = predecessor(s, prev, next)
+		if len(rest) == 0 || rest[0].Key != s.Key {
+			d.add(s)
+			continue
 		}
+		d.kept[i] = hosts[s.Host] && (s.On == nil || s.On == s.Host || hosts[s.On]) && same(rest[0], s)
 		switch {
 		case s.Own():
-		case renamed && d.to[from] == alf.Key{}:
-			d.from[s.Key], d.to[from] = from, s.Key
-			d.Renamed = append(d.Renamed, Renamed{from, s.Key})
-		case was == nil:
-			d.Added = append(d.Added, s.Key)
 		case d.kept[i]:
 			d.Kept++
 		default:
-			d.Changed = append(d.Changed, Changed{s.Key, was, s})
+			d.Changed = append(d.Changed, Changed{s.Key, rest[0], s})
 		}
+		rest = rest[1:]
 	}
-	for _, s := range prev.Services() {
-		if _, renamed := d.to[s.Key]; !renamed && !s.Own() && next.Service(s.Key) == nil {
-			d.Removed = append(d.Removed, s.Key)
+	for _, s := range rest {
+		d.gone = append(d.gone, s.Key)
+	}
+	for _, key := range d.gone {
+		if _, renamed := d.to[key]; !renamed && !prev.Service(key).Own() {
+			d.Removed = append(d.Removed, key)
 		}
 	}
 	return d
+}
+
+// add notes one that prev has not under its key.
+func (d *Difference) add(s *alf.Service) {
+	d.added = append(d.added, s)
+	from, renamed := predecessor(s, d.prev, d.next)
+	switch {
+	case s.Own():
+	case renamed && d.to[from] == alf.Key{}:
+		d.from[s.Key], d.to[from] = from, s.Key
+		d.Renamed = append(d.Renamed, Renamed{from, s.Key})
+	default:
+		d.Added = append(d.Added, s.Key)
+	}
 }
 
 // predecessor returns what s was called in prev, if that is gone in next.
@@ -110,24 +124,31 @@ func sameHosts(prev, next *alf.Inventory) map[*alf.Host]bool {
 	return hosts
 }
 
-// twins is room for two services that are compared.
-type twins struct{ was, is alf.Service }
+// same compares two services without their hosts. Reflection would take long: most
+// of many are as they were. That no field is forgotten, a test sees to.
+func same(a, b *alf.Service) bool {
+	return a.Check == b.Check && a.Builtin == b.Builtin && a.Passive == b.Passive && spot(a) == spot(b) &&
+		sameCommand(a, b) && sameTimes(a, b) && sameJudging(a, b) &&
+		a.Metric == b.Metric && a.NotesURL == b.NotesURL && slices.Equal(a.Overridden, b.Overridden)
+}
 
-// same compares two services without their hosts: by hand what takes reflection
-// long, as most are as they were.
-func (t *twins) same(was, is *alf.Service) bool {
-	t.was, t.is = *was, *is
-	a, b := &t.was, &t.is
-	strip(a)
-	strip(b)
-	if spot(was) != spot(is) || !slices.EqualFunc(a.Argv, b.Argv, slices.Equal) || !slices.Equal(a.Shell, b.Shell) ||
-		!slices.EqualFunc(a.Env, b.Env, sameVariable) || !slices.Equal(a.Path, b.Path) || !slices.Equal(a.Dependencies, b.Dependencies) {
-		return false
-	}
-	for _, s := range []*alf.Service{a, b} {
-		s.Argv, s.Shell, s.Env, s.Path, s.Dependencies = nil, nil, nil, nil, nil
-	}
-	return reflect.DeepEqual(a, b)
+func sameCommand(a, b *alf.Service) bool {
+	return slices.EqualFunc(a.Argv, b.Argv, slices.Equal) && slices.Equal(a.Shell, b.Shell) && a.Script == b.Script &&
+		slices.Equal(a.Path, b.Path) && slices.EqualFunc(a.Env, b.Env, sameVariable) && a.Dir == b.Dir &&
+		a.Timeout == b.Timeout && a.MaxOutput == b.MaxOutput
+}
+
+func sameTimes(a, b *alf.Service) bool {
+	return a.Interval == b.Interval && a.Retry == b.Retry && a.Schedule == b.Schedule && a.CheckPeriod == b.CheckPeriod &&
+		a.NotificationPeriod == b.NotificationPeriod && a.Freshness == b.Freshness && slices.Equal(a.Recurring, b.Recurring) &&
+		slices.Equal(a.Dependencies, b.Dependencies)
+}
+
+func sameJudging(a, b *alf.Service) bool {
+	return a.MaxAttempts == b.MaxAttempts && a.Volatile == b.Volatile && a.Flapping == b.Flapping && a.Stalking == b.Stalking &&
+		a.SoftPassive == b.SoftPassive && a.TimeoutStatus == b.TimeoutStatus && a.BadExitStatus == b.BadExitStatus &&
+		(len(a.Thresholds)+len(b.Thresholds) == 0 || reflect.DeepEqual(a.Thresholds, b.Thresholds)) &&
+		(a.Expect == b.Expect || reflect.DeepEqual(a.Expect, b.Expect))
 }
 
 func sameVariable(a, b alf.EnvVar) bool { return a.Name == b.Name && slices.Equal(a.Value, b.Value) }
@@ -142,11 +163,9 @@ func plainHost(h *alf.Host) *alf.Host {
 // plainService returns s without what makes no difference, and without its hosts.
 func plainService(s *alf.Service) *alf.Service {
 	plain := *s
-	strip(&plain)
+	plain.Where, plain.RenamedFrom, plain.Host, plain.On = alf.Position{}, "", nil, nil
 	return &plain
 }
-
-func strip(s *alf.Service) { s.Where, s.RenamedFrom, s.Host, s.On = alf.Position{}, "", nil, nil }
 
 // Settings returns the settings that differ, by name. Of a service that has the
 // same ones on a host that has others there are none.

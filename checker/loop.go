@@ -204,9 +204,7 @@ func (l *loop) restore(ctx context.Context) error {
 		l.settle(it, now)
 		l.watch(it, now)
 	}
-	for _, s := range l.checked.Services() {
-		l.renew(l.items[s.Key], now)
-	}
+	l.renewAll(now)
 	for key, e := range heads {
 		if l.items[key] == nil {
 			l.left(key, e.State, e.Result, now)
@@ -252,8 +250,8 @@ func (l *loop) plan(it *item, due time.Time) {
 
 func (l *loop) count() {
 	scheduled := 0
-	for _, it := range l.items {
-		if it.service.Scheduled() {
+	for _, s := range l.checked.Services() {
+		if s.Scheduled() {
 			scheduled++
 		}
 	}
@@ -446,42 +444,54 @@ func (l *loop) log(it *item, prev alf.State, change alf.Change) {
 	l.o.Log.LogAttrs(context.Background(), level, text, attrs...)
 }
 
-// reload goes over to another inventory.
+// reload goes over to another inventory. No check starts or ends meanwhile, so
+// what is kept must cost next to nothing.
 func (l *loop) reload(r reload) Diff {
 	now := time.Now()
-	l.checked = r.inventory
-	l.family = kin(l.checked)
-	standing := l.standing()
+	if r.diff.prev != l.checked { // whoever compared did not hear how the reload before ended
+		r.diff = Compare(l.checked, r.inventory)
+	}
+	l.checked, l.family = r.inventory, r.diff.family
+	var standing []*alf.Downtime
+	if len(r.diff.added) > 0 {
+		standing = l.standing()
+	}
 	l.latest(r.former, now)
+	renews := false
 	for i, s := range r.inventory.Services() {
 		it := l.items[s.Key]
 		switch {
 		case it == nil:
-			it = l.add(s)
-			from := l.inherit(it, l.renamed(r.diff, s.Key), r.former)
-			l.plan(it, it.firstDue(time.Time{}, now))
-			l.goOn(it, from, now)
-			l.settle(it, now)
-			l.watch(it, now)
-			l.enrol(it, standing, now)
+			it = l.admit(s, r, standing, now)
 		case r.diff.kept[i]:
 			l.keep(it, s, now)
 		default:
 			l.change(it, s, now)
 		}
+		renews = renews || len(s.Recurring)+len(it.state.Downtimes) > 0
 	}
-	for _, s := range r.inventory.Services() {
-		l.renew(l.items[s.Key], now)
+	if renews {
+		l.renewAll(now)
 	}
-	for key, it := range l.items {
-		if r.inventory.Service(key) == nil {
-			l.remove(it, r.diff.to[key], now)
-		}
+	for _, key := range r.diff.gone {
+		l.remove(l.items[key], r.diff.to[key], now)
 	}
 	l.count()
 	d := r.diff.Counts()
 	l.record(&alf.Event{Time: now, Kind: alf.KindDaemon, Author: r.author, Text: "configuration: " + d.String()})
 	return d
+}
+
+// admit takes in s, which is new.
+func (l *loop) admit(s *alf.Service, r reload, standing []*alf.Downtime, now time.Time) *item {
+	it := l.add(s)
+	from := l.inherit(it, l.renamed(r.diff, s.Key), r.former)
+	l.plan(it, it.firstDue(time.Time{}, now))
+	l.goOn(it, from, now)
+	l.settle(it, now)
+	l.watch(it, now)
+	l.enrol(it, standing, now)
+	return it
 }
 
 // change gives it other settings. Its state stays, and so does its place in the

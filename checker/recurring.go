@@ -17,6 +17,13 @@ func (l *loop) recur(it *item, now time.Time) {
 	}
 }
 
+// renewAll renews what is to be renewed.
+func (l *loop) renewAll(now time.Time) {
+	for _, s := range l.checked.Services() {
+		l.renew(l.items[s.Key], now)
+	}
+}
+
 // renew does the same after a start or a reload, when what was planned may not be
 // as the configuration has it.
 func (l *loop) renew(it *item, now time.Time) {

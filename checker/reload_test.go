@@ -55,3 +55,24 @@ func TestReloadShiftsNothing(t *testing.T) {
 		t.Errorf("it took %v, want less than %v", took, most)
 	}
 }
+
+// TestReloadAfterUnheardOne: who compared with an inventory that the loop has left
+// behind, since nobody waited for the answer of a reload, changes what differs from
+// the newer one all the same.
+func TestReloadAfterUnheardOne(t *testing.T) {
+	one := func(interval time.Duration) *alf.Inventory {
+		h := &alf.Host{Name: "web1"}
+		s := &alf.Service{Key: alf.Key{Host: h.Name, Service: "disk"}, Host: h, On: h, Interval: interval, Retry: time.Second, MaxAttempts: 1}
+		return alf.NewInventory([]*alf.Host{h}, []*alf.Service{s})
+	}
+	before, unheard, after := one(time.Second), one(time.Hour), one(time.Second)
+	l := &loop{Checker: New(Options{}, before), checked: unheard, items: make(map[alf.Key]*item)}
+	it := l.add(unheard.Services()[0])
+	l.plan(it, time.Now().Add(time.Hour))
+	if d := l.reload(reload{inventory: after, diff: Compare(before, after)}); d != (Diff{Changed: 1}) {
+		t.Errorf("reload = %v, want one changed", d)
+	}
+	if wait := time.Until(it.check.due); wait > time.Minute {
+		t.Errorf("it is due in %v, want its new interval of a second", wait)
+	}
+}

@@ -46,6 +46,7 @@ type check struct {
 	overridden []alf.Position
 	proto      alf.Service // what all its services share
 	what       string      // what failures on hosts are failures of
+	program    string      // its plugin, without its folder
 	warned     bool        // of a secret in the arguments
 
 	notifiesOwn bool // notification_period is its own rather than the hosts'

@@ -11,7 +11,18 @@ import (
 // template is a text with macros and where it stands.
 type template struct {
 	alf.Template
-	at alf.Position
+	at    alf.Position
+	macro string // the only one in it
+	last  *bound // what it was last; nil: it has more macros, or none
+}
+
+// newTemplate returns a template that stands at a place.
+func newTemplate(t alf.Template, at alf.Position) template {
+	out := template{Template: t, at: at}
+	if names := t.Macros(); len(names) == 1 {
+		out.macro, out.last = names[0], new(bound)
+	}
+	return out
 }
 
 // command is what a check runs: arguments, or a line for the shell.
@@ -37,13 +48,13 @@ func readCommand(v value) (command, error) {
 		return command{}, errEmpty
 	}
 	line, err := alf.ParseShell(s)
-	return command{shell: template{line, v.at}}, err
+	return command{shell: newTemplate(line, v.at)}, err
 }
 
 // readTemplate reads a text with macros that no shell will read.
 func readTemplate(v value) (template, error) {
 	s, err := scalar(v)
-	return template{alf.ParseTemplate(s), v.at}, err
+	return newTemplate(alf.ParseTemplate(s), v.at), err
 }
 
 // readArgs reads arguments, as many as Nagios has macros for.

@@ -106,8 +106,11 @@ type loader struct {
 	files   []string
 	partial bool // some file could not be read: what is not there may be in it
 	root    *table
-	again   []*table        // what was set already; it is only searched for mistakes
-	opened  map[string]keys // of each table that counts, by header
+	again   []*table         // what was set already; it is only searched for mistakes
+	opened  map[string]thing // those of tables that count, by header
+
+	model     host // into which one host after the other is read
+	modelKeys keys // its own
 
 	daemon   Daemon
 	journal  Journal
@@ -161,7 +164,7 @@ func newLoader(o Options) *loader {
 	return &loader{
 		Options: o,
 		root:    newTable(nil, alf.Position{}),
-		opened:  make(map[string]keys),
+		opened:  make(map[string]thing),
 		daemon:  defaultDaemon,
 		journal: defaultJournal,
 		web:     defaultWeb,

@@ -160,13 +160,13 @@ func (r *resolver) checkDemands() {
 		return
 	}
 	for _, d := range r.demands {
-		if _, ok := r.index[d.key]; ok && !d.key.IsHost() || d.host.unsure {
+		if !d.key.IsHost() && r.service(d.key) != nil || d.host.unsure {
 			continue
 		}
 		text, known := r.undemanded["!"+d.key.String()]
 		if !known {
 			var names []string
-			for _, s := range r.on[d.key.Host] {
+			for _, s := range r.servicesOn(d.key.Host) {
 				names = append(names, string(s.Key.Service))
 			}
 			text = fmt.Sprintf("host %q has no service %q%s", d.key.Host, d.key.Service, didYouMean(string(d.key.Service), names))

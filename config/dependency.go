@@ -188,7 +188,7 @@ func (r *resolver) find(on choice, patterns opt[[]reference]) []*alf.Service {
 	var found []*alf.Service
 	met := make([]bool, len(patterns.v))
 	for _, h := range on.hosts {
-		for _, s := range r.on[h.name] {
+		for _, s := range r.servicesOn(h.name) {
 			if !patterns.set && s.Key.IsHost() || !s.Key.IsHost() && matches(patterns.v, s.Key.Service, met) {
 				found = append(found, s)
 			}
@@ -237,7 +237,7 @@ func (r *resolver) refuseLoop(byName map[string]*dependency, key alf.Key, below 
 		return nil
 	}
 	done[key] = true
-	for _, dep := range r.services[r.index[key]].Dependencies {
+	for _, dep := range r.service(key).Dependencies {
 		loop := r.refuseLoop(byName, dep.Master, append(below, key), done)
 		if d := byName[dep.Name]; loop != nil && !d.circular {
 			d.circular = true

@@ -128,7 +128,7 @@ func (r *resolver) covered(d *downtime, hosts choice) []*alf.Service {
 	}
 	var all []*alf.Service
 	for _, h := range hosts.hosts {
-		all = append(all, r.on[h.name]...)
+		all = append(all, r.servicesOn(h.name)...)
 	}
 	return all
 }

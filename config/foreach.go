@@ -14,7 +14,7 @@ func (s *scope) turns() iter.Seq[map[string]string] {
 	return func(yield func(map[string]string) bool) {
 		lists, ok := s.lists()
 		if ok {
-			combine(s.c.forEach, lists, map[string]string{}, yield)
+			combine(s.c.forEach, lists, nil, yield)
 		}
 	}
 }
@@ -65,7 +65,8 @@ func combine(loops []loop, lists [][]string, chosen map[string]string, yield fun
 		return yield(chosen)
 	}
 	for _, text := range lists[0] {
-		next := maps.Clone(chosen)
+		next := make(map[string]string, len(chosen)+1)
+		maps.Copy(next, chosen)
 		next[loops[0].name] = text
 		if !combine(loops[1:], lists[1:], next, yield) {
 			return false

@@ -91,7 +91,7 @@ func readReference(v value) (reference, error) {
 // readLine reads one line of text with macros.
 func readLine(v value) (template, error) {
 	s, err := word(v)
-	return template{alf.ParseTemplate(s), v.at}, err
+	return newTemplate(alf.ParseTemplate(s), v.at), err
 }
 
 // ownCheck is the check of a host itself.

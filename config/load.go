@@ -6,8 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"alf"
 )
@@ -57,13 +60,54 @@ func sections() []section {
 
 // read reads all files into one tree, as far as they can be read.
 func (l *loader) read(file string) {
-	for _, file := range l.find(file) {
-		if trees := l.readFile(file); len(trees) > 0 {
+	files := l.find(file)
+	for i, p := range parseFiles(files) {
+		file := files[i]
+		if p.err != nil {
+			l.lose(file, p.err)
+		}
+		l.errors, l.warnings = append(l.errors, p.errors...), append(l.warnings, p.warnings...)
+		l.partial = l.partial || !p.whole
+		if len(p.trees) > 0 {
 			l.files = append(l.files, file)
-			l.merge(l.root, trees[0])
-			l.again = append(l.again, trees[1:]...)
+			l.merge(l.root, p.trees[0])
+			l.again = append(l.again, p.trees[1:]...)
 		}
 	}
+}
+
+// parsed is what a file says: first what counts, then what it sets again.
+type parsed struct {
+	mistakes
+	trees []*table
+	whole bool  // nothing of it was left out
+	err   error // it could not be read
+}
+
+// parseFiles reads files, as many at a time as there are processors. What comes of
+// them has their order.
+func parseFiles(files []string) []parsed {
+	all := make([]parsed, len(files))
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range min(len(files), runtime.GOMAXPROCS(0)) {
+		wait.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(files)); i = next.Add(1) - 1 {
+				all[i].read(files[i])
+			}
+		})
+	}
+	wait.Wait()
+	return all
+}
+
+func (p *parsed) read(file string) {
+	src, err := readOwn(file, maxConfigFile, notWritable)
+	if err != nil {
+		p.err = err
+		return
+	}
+	p.trees, p.whole = parse(file, string(src), &p.mistakes)
 }
 
 // confD returns the folder of the files beside the main file.
@@ -132,18 +176,6 @@ func checkLink(path string) error {
 		err = &fs.PathError{Op: "read", Path: path, Err: errors.New("is a link to a folder; put the folder itself here")}
 	}
 	return err
-}
-
-// readFile returns what a file says, first what counts, then what it sets again.
-func (l *loader) readFile(file string) []*table {
-	src, err := readOwn(file, maxConfigFile, notWritable)
-	if err != nil {
-		l.lose(file, err)
-		return nil
-	}
-	trees, whole := parse(file, string(src), &l.mistakes)
-	l.partial = l.partial || !whole
-	return trees
 }
 
 // lose adds an error that belongs to no line, of a file or folder that nobody
@@ -269,17 +301,34 @@ func (l *loader) decodeTable(s section, name string, t *table) {
 	if x, ok := x.(heir); ok {
 		x.from(t)
 	}
-	k := x.keys(l)
-	first, again := l.opened[t.String()]
+	header := t.String()
+	first, again := l.opened[header]
 	if !again {
-		l.opened[t.String()] = k
-		x.loaded(l, l.fill(t, "", k))
+		l.opened[header] = x
+		x.loaded(l, l.fillThing(t, x))
 		return
 	}
-	if vars, ok := first["vars"]; ok {
+	k := x.keys(l)
+	if vars, ok := first.keys(l)["vars"]; ok {
 		k["vars"] = vars
 	}
 	l.fill(t, "", k)
+}
+
+// fillThing reads t into x. There may be very many hosts: they are read into the
+// same one in turn, so that what reads each key is made once.
+func (l *loader) fillThing(t *table, x thing) bool {
+	h, ok := x.(*host)
+	if !ok {
+		return l.fill(t, "", x.keys(l))
+	}
+	if l.modelKeys == nil {
+		l.modelKeys = l.model.keys(l)
+	}
+	l.model = *h
+	ok = l.fill(t, "", l.modelKeys)
+	*h = l.model
+	return ok
 }
 
 // checkName refuses names that a key, a selector or a log could not hold.

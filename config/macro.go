@@ -55,10 +55,16 @@ const maxSteps = 1000
 
 // bind returns t with every macro resolved that is not for the checker.
 func (s *scope) bind(t template) alf.Template {
-	if len(t.Macros()) == 0 {
+	if !t.HasMacro() {
 		return t.Template
 	}
 	s.steps, s.at = 0, t.at
+	if x := s.only(t); x != nil {
+		if t.last.of != x {
+			*t.last = bound{x, t.Bind(s.lookup)}
+		}
+		return t.last.Template
+	}
 	out := s.spell(t.Bind(s.lookup))
 	for _, name := range out.Macros() {
 		if !s.runtime(name) {
@@ -86,6 +92,27 @@ func (s *scope) propose(name string) string {
 	known = slices.AppendSeq(known, maps.Keys(s.each))
 	slices.Sort(known)
 	return didYouMean(name, known)
+}
+
+// bound is what a template is with one variable, which is the same on many hosts.
+type bound struct {
+	of *variable
+	alf.Template
+}
+
+// only returns the variable that is all there is to resolve in t, if its value is
+// the same on every host that has it; else nil.
+func (s *scope) only(t template) *variable {
+	if t.last == nil {
+		return nil
+	}
+	if _, taken := s.each[t.macro]; taken {
+		return nil
+	}
+	if x := s.variable(t.macro); x != nil && x.fixed {
+		return x
+	}
+	return nil
 }
 
 // text returns t as the text of a setting that has no room for secrets, nor for

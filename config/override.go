@@ -163,6 +163,9 @@ type variantKey struct {
 
 // variant returns c as a host has it.
 func (r *resolver) variant(c *check, h *host) *check {
+	if len(h.layers) == 0 {
+		return c
+	}
 	var layers []*override
 	var name strings.Builder
 	for _, all := range h.layers {

@@ -37,7 +37,7 @@ func (r *resolver) checkRenamedServices() {
 			continue
 		}
 		c, old := byID[s.Check], alf.Key{Host: s.Key.Host, Service: s.RenamedFrom}
-		if _, taken := r.index[old]; taken {
+		if r.service(old) != nil {
 			r.addOn(c.what, s.Key.Host, c.renamed.at, fmt.Sprintf("renamed_from: service %q is still configured; leave it out if that is another one", old.Service))
 		}
 		if other := heirs[old]; other != nil {

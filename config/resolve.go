@@ -39,8 +39,8 @@ type resolver struct {
 	services []*alf.Service
 	calendar alf.Calendar
 
-	index map[alf.Key]int                 // where a service is in services
-	on    map[alf.HostName][]*alf.Service // those of a host, with its own check
+	byKey map[alf.Key]*alf.Service        // see service
+	on    map[alf.HostName][]*alf.Service // see servicesOn
 }
 
 // resolve returns the configuration. It is whole if there are no mistakes.
@@ -65,7 +65,6 @@ func (l *loader) resolve(file string) *Config {
 	r.warnOverrides()
 	r.watchLinks()
 	r.makePeriods()
-	r.indexServices()
 	r.joinTimes()
 	r.checkRenamed()
 	r.checkDemands()
@@ -91,7 +90,6 @@ func newResolver(l *loader) *resolver {
 		byGroup: make(map[string]*hostgroup, len(l.groups)),
 		globs:   make(map[string][]*host),
 		marks:   make([]uint8, len(l.hosts)),
-		claims:  make(map[alf.Key]claim),
 
 		spots:    make(map[spot]*alf.Host),
 		said:     make(map[Error]bool),
@@ -388,10 +386,14 @@ type claim struct {
 // checks that name a host itself come first, since they win.
 func (r *resolver) placeChecks() {
 	picked := make([][]matched, len(r.checks))
+	most := 0
 	for i, c := range r.checks {
 		picked[i] = r.pickFor(c)
 		r.prepare(c)
+		most += len(picked[i])
 	}
+	r.claims = make(map[alf.Key]claim, most)
+	r.services = slices.Grow(r.services, most)
 	for _, direct := range []bool{true, false} {
 		for i, c := range r.checks {
 			for _, m := range picked[i] {
@@ -403,19 +405,32 @@ func (r *resolver) placeChecks() {
 	}
 }
 
-// indexServices is called when there are no more services to come.
-func (r *resolver) indexServices() {
-	r.index = make(map[alf.Key]int, len(r.services))
-	r.on = make(map[alf.HostName][]*alf.Service, len(r.hosts))
-	for i, s := range r.services {
-		r.index[s.Key] = i
-		r.on[s.Key.Host] = append(r.on[s.Key.Host], s)
+// service returns the service of that key, or nil. It is asked when there are no
+// more services to come; where nobody asks, nothing is sorted by key.
+func (r *resolver) service(key alf.Key) *alf.Service {
+	if r.byKey == nil {
+		r.byKey = make(map[alf.Key]*alf.Service, len(r.services))
+		for _, s := range r.services {
+			r.byKey[s.Key] = s
+		}
 	}
+	return r.byKey[key]
+}
+
+// servicesOn returns those of a host, with its own check. It is asked like service.
+func (r *resolver) servicesOn(host alf.HostName) []*alf.Service {
+	if r.on == nil {
+		r.on = make(map[alf.HostName][]*alf.Service, len(r.hosts))
+		for _, s := range r.services {
+			r.on[s.Key.Host] = append(r.on[s.Key.Host], s)
+		}
+	}
+	return r.on[host]
 }
 
 // prepare sets what is the same for all services of c.
 func (r *resolver) prepare(c *check) {
-	c.what = fmt.Sprintf("check %q on", c.id)
+	c.what, c.program = fmt.Sprintf("check %q on", c.id), c.plugin()
 	own := c.schedule
 	c.settings = c.settings.over(r.defaults.settings)
 	if c.times.made != nil {
@@ -464,7 +479,7 @@ func (r *resolver) place(base *check, m matched) {
 	if c.broken {
 		return
 	}
-	s := &scope{r: r, h: m.host, c: c, what: c.what, args: c.args.v, plugin: c.plugin(), dirs: c.proto.Path}
+	s := &scope{r: r, h: m.host, c: c, what: c.what, args: c.args.v, plugin: c.program, dirs: c.proto.Path}
 	for each := range s.turns() {
 		s.each, s.desc = each, ""
 		key := s.key()
@@ -586,8 +601,10 @@ func (r *resolver) warnLogins() {
 	var first *alf.Host
 	seen := make(map[*alf.Host]bool)
 	var used []*alf.Host
+	known := make(map[*alf.Host]bool, len(r.hosts))
 	for _, s := range r.services {
-		if s.On != nil {
+		if s.On != nil && !known[s.On] {
+			known[s.On] = true
 			used = append(append(used, s.On), s.On.SSH.Bastions()...)
 		}
 	}

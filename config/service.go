@@ -8,10 +8,10 @@ import (
 
 // key returns the name of the service.
 func (s *scope) key() alf.Key {
-	name := s.c.id
-	if s.c.service.set {
-		name = s.text(s.c.service.v, "service")
+	if !s.c.service.set {
+		return alf.Key{Host: s.h.name, Service: alf.ServiceName(s.c.id)}
 	}
+	name := s.text(s.c.service.v, "service")
 	key := alf.Key{Host: s.h.name, Service: alf.ServiceName(name)}
 	switch {
 	case len(s.failures) > 0:

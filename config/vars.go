@@ -147,7 +147,7 @@ func (l *loader) readEnv(dst *[]envVar) reader {
 			if err != nil {
 				m.take(key+"."+name, v.at, err)
 			}
-			*dst = append(*dst, envVar{name, template{x, v.at}})
+			*dst = append(*dst, envVar{name, newTemplate(x, v.at)})
 		}
 	}
 }
