@@ -123,6 +123,22 @@ func ours(info fs.FileInfo) bool {
 	return ok && int(stat.Uid) == os.Getuid()
 }
 
+// likeBefore gives a file the mode and the owner of another one, and its group if that is allowed.
+func likeBefore(f *os.File, before fs.FileInfo) error {
+	if err := f.Chmod(before.Mode().Perm()); err != nil {
+		return err
+	}
+	stat, ok := before.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	err := f.Chown(int(stat.Uid), int(stat.Gid))
+	if ours(before) {
+		return nil
+	}
+	return err
+}
+
 // askAgent returns the agent's keys. The connection stays open until close or the end of the
 // context, because the keys sign over it; and an agent may take for ever, as one does that asks
 // a person.

@@ -15,6 +15,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
+// clientVersion is how Alf greets.
+const clientVersion = "SSH-2.0-Alf"
+
 // dialer is one attempt to connect to a target and to log in.
 type dialer struct {
 	mux    *Mux
@@ -92,7 +95,7 @@ func (d *dialer) handshake(ctx context.Context, wire *meter, login *credentials)
 	s, opens, asks, err := ssh.NewClientConn(wire, d.target.Addr, &ssh.ClientConfig{
 		User:              d.target.User,
 		Auth:              login.methods,
-		ClientVersion:     "SSH-2.0-Alf",
+		ClientVersion:     clientVersion,
 		HostKeyAlgorithms: d.trust.algorithms(),
 		HostKeyCallback:   d.checkHostKey,
 	})
