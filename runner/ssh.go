@@ -11,3 +11,8 @@ import (
 func (r *Runner) HostKey(ctx context.Context, h *alf.Host) (*sshmux.Shown, error) {
 	return r.mux.HostKey(ctx, target(h))
 }
+
+// Probe connects to a host over a connection of its own and says what happens, step by step.
+func (r *Runner) Probe(ctx context.Context, h *alf.Host) []sshmux.Step {
+	return r.mux.Probe(ctx, target(h))
+}

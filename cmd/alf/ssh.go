@@ -27,7 +27,7 @@ func newSSH(o *options) *cobra.Command {
 		Use: "ssh", Short: "Trust the keys of hosts, and see why one cannot be reached", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newSSHTrust(o), newSSHAccept(o))
+	cmd.AddCommand(newSSHCheck(o), newSSHTrust(o), newSSHAccept(o))
 	return cmd
 }
 
