@@ -16,3 +16,8 @@ func (r *Runner) HostKey(ctx context.Context, h *alf.Host) (*sshmux.Shown, error
 func (r *Runner) Probe(ctx context.Context, h *alf.Host) []sshmux.Step {
 	return r.mux.Probe(ctx, target(h))
 }
+
+// PublicKeys returns the public halves of the keys that a host is logged in to with.
+func (r *Runner) PublicKeys(ctx context.Context, h *alf.Host) ([]string, error) {
+	return r.mux.PublicKeys(ctx, target(h))
+}

@@ -45,7 +45,7 @@ func (s stories) Run() int {
 //	sshd                  starts a real sshd; sets $SSH_PORT, $SSH_USER, $SSH_KEY, $SSH_KNOWN_HOSTS and more
 //	sshd stop|start       stops it, and starts it again
 //	sshd reinstall        starts it again with a new key; sets $SSH_FINGERPRINT, as sshd does
-//	sshd bastion start    starts another one, for [host.jump1], and writes its settings; then stop, start,
+//	sshd bastion start    starts another one, for [host.jump1], writes its settings and sets $BASTION_KEY; then stop, start,
 //	                      and connections N, which asserts how many connections its log tells of
 //	configure [LINE...]   writes alf.toml for that sshd, with further lines of [daemon]; sets $WEB
 //	accepted N            asserts how many logins its log tells of
@@ -136,6 +136,7 @@ func (s *sshdOf) control(ts *testscript.TestScript, args []string) {
 		text := fmt.Sprintf("host.jump1.address = \"127.0.0.1\"\nhost.jump1.ssh.port = %d\nhost.jump1.ssh.user = %q\nhost.jump1.ssh.identity_files = [%q]\nhost.jump1.ssh.known_hosts = %q\n",
 			s.bastion.Port, s.bastion.User, s.bastion.ClientKey, s.bastion.KnownHosts)
 		file := ts.MkAbs("conf.d/web.toml")
+		ts.Setenv("BASTION_KEY", s.bastion.ClientKey)
 		rest, err := os.ReadFile(file)
 		ts.Check(err)
 		ts.Check(os.WriteFile(file, append([]byte(text), rest...), 0o600))

@@ -27,7 +27,7 @@ func newSSH(o *options) *cobra.Command {
 		Use: "ssh", Short: "Trust the keys of hosts, and see why one cannot be reached", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newSSHCheck(o), newSSHTrust(o), newSSHAccept(o))
+	cmd.AddCommand(newSSHCheck(o), newSSHTrust(o), newSSHAccept(o), newSSHAuthorize(o))
 	return cmd
 }
 
@@ -100,9 +100,17 @@ func hostsOf(c *config.Config, names []string) ([]*alf.Host, error) {
 	return hosts, errors.Join(errs...)
 }
 
+// hostOf returns the host of that name, or the bastion that is no [host.NAME].
 func hostOf(c *config.Config, name string) (*alf.Host, error) {
 	if h := c.Inventory.Host(alf.HostName(name)); h != nil {
 		return h, nil
+	}
+	for _, h := range c.Inventory.Hosts() {
+		for _, via := range h.SSH.Bastions() {
+			if via.Name == alf.HostName(name) {
+				return via, nil
+			}
+		}
 	}
 	return nil, fmt.Errorf("host %q is not configured", name)
 }

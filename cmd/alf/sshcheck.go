@@ -112,7 +112,7 @@ func writeReport(w io.Writer, r linkReport) error {
 // advice says what to do about a step that has failed.
 func advice(h *alf.Host, s sshmux.Step) string {
 	if s.Name == "bastion" {
-		return adviceOnBastion(h)
+		return fmt.Sprintf("see what is wrong with the bastion: alf ssh check %s", h.SSH.Via.Name)
 	}
 	var key *sshmux.HostKeyError
 	if errors.As(s.Err, &key) {
@@ -132,17 +132,9 @@ func advice(h *alf.Host, s sshmux.Step) string {
 	case sshmux.PhaseHostKey:
 		return fmt.Sprintf("see what keys the host has: alf ssh trust %s", h.Name)
 	case sshmux.PhaseAuth:
-		return fmt.Sprintf("see that the key stands in ~%s/.ssh/authorized_keys on the host, that only %[1]s may write there, and what its sshd logs (journalctl -u ssh)", h.SSH.User)
+		return fmt.Sprintf("see that the key stands in ~%s/.ssh/authorized_keys on the host (alf ssh authorize %s), that only %[1]s may write there, and what its sshd logs (journalctl -u ssh)", h.SSH.User, h.Name)
 	}
 	return fmt.Sprintf("see that %s has a login shell that runs commands, and no nologin, expired password, full disk or command= in authorized_keys", h.SSH.User)
-}
-
-func adviceOnBastion(h *alf.Host) string {
-	via := h.SSH.Via
-	if via.Where.File == "" {
-		return fmt.Sprintf("see what is wrong with the bastion: ssh -p %d %s@%s", via.SSH.Port, via.SSH.User, via.Address)
-	}
-	return fmt.Sprintf("see what is wrong with the bastion: alf ssh check %s", via.Name)
 }
 
 func adviceOnKey(h *alf.Host, e *sshmux.HostKeyError) string {
