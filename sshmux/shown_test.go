@@ -203,3 +203,19 @@ func TestReplaceRefuses(t *testing.T) {
 		t.Errorf("known_hosts = %q, want it unchanged", textOf(t, file))
 	}
 }
+
+// TestReplaceLosesNoLine: what another process appends meanwhile is not lost.
+func TestReplaceLosesNoLine(t *testing.T) {
+	file := writeKnown(t, "# one")
+	before, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := appendLines(file, "# two"); err != nil {
+		t.Fatal(err)
+	}
+	again, err := rewrite(file, "# new\n", before)
+	if !again || err != nil || textOf(t, file) != "# one\n# two\n" {
+		t.Errorf("rewrite() = %v, %v, file %q, want to be called again", again, err, textOf(t, file))
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -200,8 +201,8 @@ func (t *trusting) take(fresh []looked) {
 		}
 		taken[l.host.SSH.KnownHosts[0]]++
 	}
-	for file, n := range taken {
-		fmt.Fprintf(t.cmd.OutOrStdout(), "%d taken into %s\n", n, sanitize.Terminal(file))
+	for _, file := range slices.Sorted(maps.Keys(taken)) {
+		fmt.Fprintf(t.cmd.OutOrStdout(), "%d taken into %s\n", taken[file], sanitize.Terminal(file))
 	}
 }
 
