@@ -21,10 +21,12 @@ const maxTries = 6
 
 // credentials are what one attempt to log in has to offer.
 type credentials struct {
+	keys     []ssh.Signer // of the first method; none: there is no such method
 	methods  []ssh.AuthMethod
-	problems []error // the keys that could not be had, and why
-	doubts   []error // why certificates may be refused that were offered
-	release  func()  // ends the talk with the agent; nil without one
+	names    []string // of the methods
+	problems []error  // the keys that could not be had, and why
+	doubts   []error  // why certificates may be refused that were offered
+	release  func()   // ends the talk with the agent; nil without one
 }
 
 // newCredentials reads the target's keys. The caller closes the result when the login is over.
@@ -39,10 +41,11 @@ func (m *Mux) newCredentials(ctx context.Context, t Target) (*credentials, error
 	}
 	if signers = distinct(signers, tries); len(signers) > 0 {
 		// One method with all keys: x/crypto tries each method once.
-		c.methods = append(c.methods, ssh.PublicKeys(signers...))
+		c.keys, c.methods, c.names = signers, append(c.methods, ssh.PublicKeys(signers...)), append(c.names, "publickey")
 	}
 	if password != "" {
 		c.methods = append(c.methods, ssh.Password(password), ssh.KeyboardInteractive(answer(password)))
+		c.names = append(c.names, "password", "keyboard-interactive")
 	}
 	if len(c.methods) == 0 {
 		c.close()
@@ -121,6 +124,22 @@ func answer(password string) ssh.KeyboardInteractiveChallenge {
 func ours(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(stat.Uid) == os.Getuid()
+}
+
+// likeBefore gives a file the mode and the owner of another one, and its group if that is allowed.
+func likeBefore(f *os.File, before fs.FileInfo) error {
+	if err := f.Chmod(before.Mode().Perm()); err != nil {
+		return err
+	}
+	stat, ok := before.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	err := f.Chown(int(stat.Uid), int(stat.Gid))
+	if ours(before) {
+		return nil
+	}
+	return err
 }
 
 // askAgent returns the agent's keys. The connection stays open until close or the end of the

@@ -15,12 +15,16 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
+// clientVersion is how Alf greets.
+const clientVersion = "SSH-2.0-Alf"
+
 // dialer is one attempt to connect to a target and to log in.
 type dialer struct {
 	mux    *Mux
 	target Target
 	over   *conn // the bastion's connection; nil: there is none
 	trust  *trust
+	probe  *probe // who wants to know how it goes; nil: nobody
 
 	mu      sync.Mutex
 	phase   Phase
@@ -89,13 +93,17 @@ func (d *dialer) handshake(ctx context.Context, wire *meter, login *credentials)
 	}
 	defer context.AfterFunc(ctx, func() { wire.Close() })()
 	d.enter(PhaseHandshake)
-	s, opens, asks, err := ssh.NewClientConn(wire, d.target.Addr, &ssh.ClientConfig{
+	config := &ssh.ClientConfig{
 		User:              d.target.User,
 		Auth:              login.methods,
-		ClientVersion:     "SSH-2.0-Alf",
+		ClientVersion:     clientVersion,
 		HostKeyAlgorithms: d.trust.algorithms(),
 		HostKeyCallback:   d.checkHostKey,
-	})
+	}
+	if d.probe != nil {
+		d.probe.watch(config, login)
+	}
+	s, opens, asks, err := ssh.NewClientConn(wire, d.target.Addr, config)
 	if err != nil {
 		return nil, d.explain(ctx, wire, login, err)
 	}
@@ -141,6 +149,9 @@ func (d *dialer) checkHostKey(_ string, _ net.Addr, key ssh.PublicKey) error {
 		if added, err = d.trust.accept(key); added {
 			d.mux.options.Log.Info("host key accepted", "host", d.target.name(), "key", fingerprint(key), "file", d.target.KnownHosts[0])
 		}
+	}
+	if d.probe != nil {
+		d.probe.judged(d.trust.show(key), err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

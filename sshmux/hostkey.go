@@ -155,6 +155,22 @@ func (k *trust) algorithms() []string {
 	if len(list) > 0 {
 		return list
 	}
+	return plainAlgorithms()
+}
+
+// allAlgorithms returns first those that are known, and then all others.
+func (k *trust) allAlgorithms() []string {
+	list := k.algorithms()
+	for _, algorithm := range plainAlgorithms() {
+		if !slices.Contains(list, algorithm) {
+			list = append(list, algorithm)
+		}
+	}
+	return list
+}
+
+// plainAlgorithms returns the types of keys that are no certificates.
+func plainAlgorithms() []string {
 	// ssh asks for ed25519 first; x/crypto would ask for ECDSA. Where no authority is known, a
 	// certificate says nothing.
 	all := slices.DeleteFunc(ssh.SupportedAlgorithms().HostKeys, func(a string) bool { return strings.HasSuffix(a, certSuffix) })
@@ -197,12 +213,20 @@ func (k *trust) check(key ssh.PublicKey) error {
 	if cert, ok := key.(*ssh.Certificate); ok {
 		return k.checkCertificate(cert)
 	}
-	for _, l := range k.lines {
-		if sameKey(l.key, key) {
-			return nil
-		}
+	if k.knows(key) != nil {
+		return nil
 	}
 	return k.refuse(key)
+}
+
+// knows returns the line that makes a plain key known, if any.
+func (k *trust) knows(key ssh.PublicKey) *knownLine {
+	for _, l := range k.lines {
+		if sameKey(l.key, key) {
+			return l
+		}
+	}
+	return nil
 }
 
 // checkCertificate returns nil if the certificate is for one of the target's names, and its
@@ -234,11 +258,7 @@ func (k *trust) refuse(key ssh.PublicKey) *HostKeyError {
 		Line:        xknownhosts.Line([]string{xknownhosts.Normalize(k.host)}, key),
 	}
 	for _, l := range k.lines {
-		at := l.file
-		if l.number > 0 {
-			at = fmt.Sprintf("%s:%d", l.file, l.number)
-		}
-		e.Known = append(e.Known, fmt.Sprintf("%s (%s)", fingerprint(l.key), at))
+		e.Known = append(e.Known, l.String())
 		e.File = l.file
 	}
 	if len(k.lines) == 0 {
@@ -267,18 +287,18 @@ func (k *trust) accept(key ssh.PublicKey) (added bool, err error) {
 	if e, ok := errors.AsType[*HostKeyError](err); !ok || !e.unknown() {
 		return false, err
 	}
-	if err := s.append(lineFor(k.target, key)); err != nil {
+	if err := s.append(linesFor(hosts(k.target), key, db.hashed[s.files[0]])); err != nil {
 		return false, fmt.Errorf("remember host key: %w", err)
 	}
 	db.learn(s.files[0], hosts(k.target), key)
 	return true, nil
 }
 
-// append appends a line to the first file. It spares reading the files again for that, which
+// append appends lines to the first file. It spares reading the files again for that, which
 // would take the square of their length; unless someone else has written, too. The caller
 // holds mu.
-func (s *hostKeySet) append(line string) error {
-	alone, err := appendLine(s.files[0], line)
+func (s *hostKeySet) append(lines string) error {
+	alone, err := appendLines(s.files[0], lines)
 	if err != nil || !alone {
 		return err
 	}
@@ -289,17 +309,26 @@ func (s *hostKeySet) append(line string) error {
 }
 
 // lineFor returns the known_hosts line that makes the key known under all names of the target.
-func lineFor(t Target, key ssh.PublicKey) string {
-	var names []string
-	for _, host := range hosts(t) {
-		names = append(names, xknownhosts.Normalize(host))
+func lineFor(t Target, key ssh.PublicKey) string { return linesFor(hosts(t), key, false) }
+
+// linesFor returns the known_hosts lines that make the key known under those names, without the
+// last newline. A hash is of one name, and so stands in a line of its own.
+func linesFor(hosts []string, key ssh.PublicKey, hashed bool) string {
+	var names, lines []string
+	for _, host := range hosts {
+		name := xknownhosts.Normalize(host)
+		names = append(names, name)
+		lines = append(lines, xknownhosts.Line([]string{xknownhosts.HashHostname(name)}, key))
+	}
+	if hashed {
+		return strings.Join(lines, "\n")
 	}
 	return xknownhosts.Line(names, key)
 }
 
-// appendLine appends a line to a file, in one write, and makes the file if need be. It reports
+// appendLines appends lines to a file, in one write, and makes the file if need be. It reports
 // whether nobody else has written meanwhile.
-func appendLine(file, line string) (alone bool, err error) {
+func appendLines(file, lines string) (alone bool, err error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return false, err
 	}
@@ -312,7 +341,7 @@ func appendLine(file, line string) (alone bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	text := line + "\n"
+	text := lines + "\n"
 	if last := make([]byte, 1); before > 0 {
 		if _, err := f.ReadAt(last, before-1); err != nil {
 			return false, err

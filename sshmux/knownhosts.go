@@ -26,6 +26,7 @@ import (
 // without a lock: they stay as they were read.
 type knownHosts struct {
 	revoked map[string]*knownLine // by key
+	hashed  map[string]bool       // by file: the last name in it is hashed
 	others  []*knownLine          // those with a hash, a wildcard or a negation
 
 	mu    sync.RWMutex
@@ -62,6 +63,7 @@ type pattern struct {
 func readKnownHosts(files []string) (*knownHosts, error) {
 	k := &knownHosts{
 		revoked: make(map[string]*knownLine),
+		hashed:  make(map[string]bool),
 		plain:   make(map[address][]*knownLine),
 		found:   make(map[address][]*knownLine),
 	}
@@ -88,36 +90,49 @@ func readKnownHosts(files []string) (*knownHosts, error) {
 
 // add takes a line's text, and the line with its place.
 func (k *knownHosts) add(text []byte, l knownLine) error {
+	revoked, err := l.read(text)
+	switch {
+	case err != nil:
+		return err
+	case l.key == nil:
+	case revoked:
+		k.revoked[plainKey(l.key)] = &l
+	default:
+		if !l.authority {
+			k.hashed[l.file] = l.hash != nil
+		}
+		k.file(&l)
+	}
+	return nil
+}
+
+// read reads a line's text. One that says nothing has no key.
+func (l *knownLine) read(text []byte) (revoked bool, err error) {
 	text = bytes.TrimSpace(text)
 	if len(text) == 0 || text[0] == '#' {
-		return nil
+		return false, nil
 	}
 	marker, names, key, _, _, err := ssh.ParseKnownHosts(text)
 	if errors.Is(err, io.EOF) {
-		return errors.New("want a name, a type and a key")
+		return false, errors.New("want a name, a type and a key")
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if (text[0] == '@' && marker == "") || strings.HasPrefix(names[0], "@") {
-		return errors.New("unknown marker")
+		return false, errors.New("unknown marker")
 	}
 	l.key = key
 	switch marker {
 	case "revoked":
-		k.revoked[plainKey(key)] = &l
-		return nil
+		return true, nil
 	case "cert-authority":
 		l.authority = true
 	case "":
 	default:
-		return fmt.Errorf("unknown marker %q", "@"+marker)
+		return false, fmt.Errorf("unknown marker %q", "@"+marker)
 	}
-	if err := l.name(names); err != nil {
-		return err
-	}
-	k.file(&l)
-	return nil
+	return false, l.name(names)
 }
 
 // file puts a line where it will be found.
@@ -217,26 +232,37 @@ func (l *knownLine) name(names []string) error {
 		return l.nameHash(strings.Join(names, ","))
 	}
 	for _, name := range names {
-		bare := strings.TrimPrefix(name, "!")
-		switch {
-		case name == "":
-			continue
-		case bare == "":
-			return errors.New("negation without a name")
-		}
-		a, err := split(bare)
-		if err != nil && bare[0] == '[' {
+		p, err := patternOf(name)
+		if err != nil {
 			return err
 		}
-		if err != nil {
-			a = address{bare, defaultPort}
+		if p.host != "" {
+			l.patterns = append(l.patterns, p)
 		}
-		l.patterns = append(l.patterns, pattern{a, bare != name})
 	}
 	field := strings.Join(names, ",")
 	star := strings.IndexByte(field, '*')
 	l.anyPort = star >= 0 && !strings.Contains(field[star:], "]:")
 	return nil
+}
+
+// patternOf reads one name of a line; an empty one is none.
+func patternOf(name string) (pattern, error) {
+	bare := strings.TrimPrefix(name, "!")
+	switch {
+	case name == "":
+		return pattern{}, nil
+	case bare == "":
+		return pattern{}, errors.New("negation without a name")
+	}
+	a, err := split(bare)
+	if err != nil && bare[0] == '[' {
+		return pattern{}, err
+	}
+	if err != nil {
+		a = address{bare, defaultPort}
+	}
+	return pattern{a, bare != name}, nil
 }
 
 // nameHash takes the name of a hashed line: "|1|", the salt and the hash.
@@ -329,4 +355,15 @@ func stampOf(files []string) (stamp string, present []string, err error) {
 		fmt.Fprintln(&b, info.Size(), info.ModTime().UnixNano())
 	}
 	return b.String(), present, nil
+}
+
+// String returns the fingerprint of the line's key, and where the line stands.
+func (l *knownLine) String() string { return fmt.Sprintf("%s (%s)", fingerprint(l.key), l.at()) }
+
+// at returns file and line.
+func (l *knownLine) at() string {
+	if l.number == 0 {
+		return l.file
+	}
+	return fmt.Sprintf("%s:%d", l.file, l.number)
 }

@@ -80,3 +80,15 @@ func (m *meter) greeting() string {
 	}
 	return clean(m.first)
 }
+
+// version returns how the peer's sshd calls itself, as far as it has.
+func (m *meter) version() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for line := range bytes.Lines(m.first) {
+		if bytes.HasPrefix(line, []byte("SSH-")) {
+			return clean(bytes.TrimSpace(line))
+		}
+	}
+	return ""
+}

@@ -42,9 +42,10 @@ func (s stories) Run() int {
 // TestScripts tells what a user sees: a story in each file of testdata. Besides
 // testscript's own, the stories have these commands:
 //
-//	sshd                  starts a real sshd; sets $SSH_PORT, $SSH_USER, $SSH_KEY, $SSH_KNOWN_HOSTS
+//	sshd                  starts a real sshd; sets $SSH_PORT, $SSH_USER, $SSH_KEY, $SSH_KNOWN_HOSTS and more
 //	sshd stop|start       stops it, and starts it again
-//	sshd bastion start    starts another one, for [host.jump1], and writes its settings; then stop, start,
+//	sshd reinstall        starts it again with a new key; sets $SSH_FINGERPRINT, as sshd does
+//	sshd bastion start    starts another one, for [host.jump1], writes its settings and sets $BASTION_KEY; then stop, start,
 //	                      and connections N, which asserts how many connections its log tells of
 //	configure [LINE...]   writes alf.toml for that sshd, with further lines of [daemon]; sets $WEB
 //	accepted N            asserts how many logins its log tells of
@@ -109,14 +110,19 @@ func sshd(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv("SSH_USER", s.server.User)
 		ts.Setenv("SSH_KEY", s.server.ClientKey)
 		ts.Setenv("SSH_KNOWN_HOSTS", s.server.KnownHosts)
+		ts.Setenv("SSH_FINGERPRINT", s.server.Fingerprint)
 	case args[0] == "bastion":
 		s.control(ts, args[1:])
 	case args[0] == "stop":
 		s.server.Stop()
 	case args[0] == "start":
 		s.server.Restart()
+	case args[0] == "reinstall":
+		s.server.ReplaceHostKey()
+		s.server.Restart()
+		ts.Setenv("SSH_FINGERPRINT", s.server.Fingerprint)
 	default:
-		ts.Fatalf("usage: sshd [stop|start]")
+		ts.Fatalf("usage: sshd [stop|start|reinstall]")
 	}
 }
 
@@ -130,6 +136,7 @@ func (s *sshdOf) control(ts *testscript.TestScript, args []string) {
 		text := fmt.Sprintf("host.jump1.address = \"127.0.0.1\"\nhost.jump1.ssh.port = %d\nhost.jump1.ssh.user = %q\nhost.jump1.ssh.identity_files = [%q]\nhost.jump1.ssh.known_hosts = %q\n",
 			s.bastion.Port, s.bastion.User, s.bastion.ClientKey, s.bastion.KnownHosts)
 		file := ts.MkAbs("conf.d/web.toml")
+		ts.Setenv("BASTION_KEY", s.bastion.ClientKey)
 		rest, err := os.ReadFile(file)
 		ts.Check(err)
 		ts.Check(os.WriteFile(file, append([]byte(text), rest...), 0o600))
