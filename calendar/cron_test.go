@@ -185,8 +185,8 @@ func vixie(c *Cron, from, to time.Time) []time.Time {
 		wall := wallOf(t)
 		run := fits(wall) && (!c.fixed || wall > virtual)
 		if skipped := wall - virtual - 1; c.fixed && skipped > 0 && skipped < 24*60 {
-			for ; virtual < wall; virtual++ {
-				run = run || fits(virtual)
+			for minute := virtual + 1; minute < wall; minute++ {
+				run = run || fits(minute)
 			}
 		}
 		virtual = max(virtual, wall)
