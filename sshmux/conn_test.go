@@ -41,7 +41,7 @@ func TestConnectionThatDoesNotEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.slots.limit = 1
+		c.slots.most = 1
 		got := make(chan error, 1)
 		go func() {
 			_, err := c.run(t.Context(), r)

@@ -119,7 +119,7 @@ func (d *dialer) handshake(ctx context.Context, wire *meter, login *credentials)
 		shut:   make(chan struct{}),
 		dead:   make(chan struct{}),
 	}
-	c.slots.limit = or(d.target.MaxSessions, defaultSessions)
+	c.slots.most = or(d.target.MaxSessions, defaultSessions)
 	return c, nil
 }
 

@@ -45,7 +45,8 @@ func (s *session) kill() bool {
 		select {
 		case ask, ok := <-asks:
 			if !ok {
-				s.closed, asks = true, nil
+				s.gone()
+				asks = nil
 				if settled != nil {
 					return proven
 				}
@@ -115,7 +116,11 @@ func (c *conn) killGroup(ctx context.Context, pid int) bool {
 func (c *conn) spare(ctx context.Context, r *request, grace time.Duration) (*session, error) {
 	for start := time.Now(); ; {
 		s, err := c.try(ctx, r, nil, nil)
-		if !isRefusal(err) || time.Since(start) > grace {
+		if !isRefusal(err) {
+			return s, err
+		}
+		c.slots.refused() // the kills to come should find one
+		if time.Since(start) > grace {
 			return s, err
 		}
 		select {
@@ -132,6 +137,7 @@ func (s *session) succeeds(ctx context.Context) bool {
 		select {
 		case ask, ok := <-s.asks:
 			if !ok {
+				s.gone()
 				return s.exit.Code == 0
 			}
 			s.note(ask)

@@ -222,24 +222,54 @@ func TestBackgroundChildHoldsOutput(t *testing.T) {
 	}
 }
 
+// However few sessions sshd allows, each command runs, once, and its result is its own; half of
+// the sessions are used from then on.
 func TestServerLimitsSessions(t *testing.T) {
 	t.Parallel()
-	m, target, server := start(t, sshdtest.Options{MaxSessions: 2})
-	var wg sync.WaitGroup
-	for i := range 20 {
-		wg.Go(func() {
-			if got, want := sh(t, m, target, fmt.Sprint("sleep 0.05; echo ", i)), fmt.Sprintln(i); got != want {
-				t.Errorf("output = %q, want %q", got, want)
+	f := func(allowed, setting, want int) {
+		t.Run(fmt.Sprintf("%d of %d", setting, allowed), func(t *testing.T) {
+			t.Parallel()
+			m, target, server := start(t, sshdtest.Options{MaxSessions: allowed})
+			target.MaxSessions = setting
+			file := filepath.Join(t.TempDir(), "runs")
+			burst := func() {
+				var wg sync.WaitGroup
+				for i := range 30 {
+					wg.Go(func() {
+						var out bytes.Buffer
+						c := Command{Shell: fmt.Sprintf("sleep 0.1; echo x >>%s; echo %d; exit %d", file, i, i), Stdout: &out}
+						if exit, err := m.Run(within(t, 30*time.Second), target, c); err != nil || exit.Code != i || out.String() != fmt.Sprintln(i) {
+							t.Errorf("Run = %+v, %v, output %q, want %d", exit, err, &out, i)
+						}
+					})
+				}
+				wg.Wait()
+			}
+			burst()
+			first := m.Stats()
+			if (first.Refused == 0 && setting > allowed) || first.Links[0].MaxSessions != want || first.InUse != 0 || first.Queued != 0 {
+				t.Errorf("Stats() = %+v, want %d sessions", first, want)
+			}
+			burst()
+			second := m.Stats()
+			if got := second.Links[0].MaxSessions; got != want {
+				t.Errorf("%d sessions after the second burst, want %d", got, want)
+			}
+			t.Logf("%d refused, then %d", first.Refused, second.Refused-first.Refused)
+			if got := server.Accepted(); got != 1 {
+				t.Errorf("sshd accepted %d logins, want 1", got)
+			}
+			if runs, err := os.ReadFile(file); err != nil || len(runs) != len("x\n")*60 {
+				t.Errorf("%d commands ran, %v, want 60", len(runs)/2, err)
 			}
 		})
 	}
-	wg.Wait()
-	if got := server.Accepted(); got != 1 {
-		t.Errorf("sshd accepted %d logins, want 1", got)
-	}
-	if m.Stats().Refused == 0 {
-		t.Error("sshd refused nothing: the test shows nothing")
-	}
+	f(1, 5, 1)
+	f(2, 5, 1)
+	f(10, 5, 5)
+	f(10, 20, 5)
+	f(10, 3, 3)
+	f(1, 1, 1)
 }
 
 func TestProfileIsDropped(t *testing.T) {

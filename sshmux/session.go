@@ -47,7 +47,7 @@ type session struct {
 
 	exit   Exit
 	exited chan struct{} // closed when the host has told the exit status or signal; exit is set before
-	closed bool          // the channel is closed; known to the caller of Run only
+	closed bool          // the channel is closed; known to the caller of Run, and to reap after it
 }
 
 // run waits for a slot of the connection and runs a command.
@@ -78,12 +78,19 @@ func (c *conn) open(ctx context.Context, r *request) (*session, error) {
 		if !isRefusal(err) {
 			return s, err
 		}
-		c.mux.counters.refused.Add(1)
+		waited, e := c.yield(ctx)
+		if e != nil {
+			return nil, errors.Join(e, err)
+		}
+		if waited {
+			limit.Reset(o.OpenTimeout)
+			continue
+		}
 		if c.running.Load() > 0 && time.Since(start) < o.QueueTimeout {
 			limit.Reset(o.OpenTimeout)
 		}
 		if err := c.again(ctx, pause, limit.C, err); err != nil {
-			c.slots.release()
+			c.release()
 			return nil, err
 		}
 	}
@@ -94,6 +101,29 @@ func (c *conn) try(ctx context.Context, r *request, slots *slots, limit <-chan t
 	s := newSession(c, r, slots)
 	c.mux.owners.Go(s.carry)
 	return s, s.ready(ctx, limit)
+}
+
+// yield is called when the host has refused a session: from now on it is asked for fewer, and
+// who has a slot too many waits for another. After an error, the caller has none.
+func (c *conn) yield(ctx context.Context) (waited bool, err error) {
+	c.mux.counters.refused.Add(1)
+	c.slots.refused()
+	turn, spent := c.slots.yield()
+	if spent {
+		c.retire()
+	}
+	if turn == nil {
+		return false, nil
+	}
+	return true, c.slots.await(ctx, c.shut, c.mux.options.QueueTimeout, turn)
+}
+
+// release gives a slot back. A connection on which no command can run any more is retired for
+// a new one.
+func (c *conn) release() {
+	if c.slots.release() {
+		c.retire()
+	}
 }
 
 // again waits for about pause before the host is asked once more for a session that it has
@@ -160,7 +190,7 @@ func (s *session) abandon() {
 // release gives the slot back, if there is one.
 func (s *session) release() {
 	if s.slots != nil {
-		s.slots.release()
+		s.conn.release()
 	}
 }
 
@@ -181,7 +211,7 @@ func (s *session) hold() (unhold func()) {
 		if !timer.Stop() {
 			s.slots.unhold()
 		}
-		s.slots.release()
+		s.release()
 	}
 }
 
@@ -208,6 +238,9 @@ func (s *session) openChannel() error {
 	select {
 	case a := <-s.conn.openChannel("session", nil):
 		s.ch, s.asks = a.ch, a.asks
+		if a.err == nil {
+			s.conn.slots.began()
+		}
 		return a.err
 	case <-s.conn.dead:
 		return errLost
@@ -223,8 +256,7 @@ func (s *session) carry() {
 	case <-s.abandoned:
 		defer s.unhold()
 		if err == nil {
-			s.ch.Close()
-			ssh.DiscardRequests(s.asks)
+			s.drop()
 		}
 		return
 	}
@@ -310,7 +342,8 @@ func (s *session) wait(ctx context.Context) (Exit, error) {
 		select {
 		case ask, ok := <-asks:
 			if !ok {
-				s.closed, asks, grace, outputs = true, nil, nil, s.outputs
+				s.gone()
+				asks, grace, outputs = nil, nil, s.outputs
 				continue
 			}
 			if s.note(ask) {
@@ -432,8 +465,22 @@ func (s *session) end(kind Kind, cause error) (Exit, error) {
 // reap closes the channel and gives the slot back when the host has closed it, too.
 func (s *session) reap() {
 	defer s.hold()()
+	s.drop()
+}
+
+// drop closes the channel and waits until the host has closed it, too.
+func (s *session) drop() {
 	s.ch.Close()
 	ssh.DiscardRequests(s.asks)
+	s.gone()
+}
+
+// gone notes that the host has closed the channel.
+func (s *session) gone() {
+	if !s.closed {
+		s.closed = true
+		s.conn.slots.ended()
+	}
 }
 
 // verdict says what became of a command that was not killed.

@@ -170,7 +170,7 @@ func (l *link) stats() LinkStats {
 		s.LastError, s.LastErrorAt = l.last, l.lastAt
 	}
 	if c := l.conn; c != nil {
-		s.Since, s.MaxSessions, s.RTT = c.since, c.slots.limit, time.Duration(c.rtt.Load())
+		s.Since, s.MaxSessions, s.RTT = c.since, c.slots.size(), time.Duration(c.rtt.Load())
 		s.InUse, s.Held, s.Queued = c.slots.state()
 	}
 	return s

@@ -58,7 +58,8 @@ type Target struct {
 	// HostKeyPolicy is Strict if empty.
 	HostKeyPolicy HostKeyPolicy
 	// MaxSessions is how many commands may run at once over the link; others queue. 0 means 5:
-	// half of what sshd allows, because it frees a session a little after it has said so.
+	// half of what sshd allows, because it frees a session a little after it has said so. On a
+	// host that has refused one it is no more than half of what that allows, and at least 1.
 	MaxSessions int
 	// ConnectTimeout overrides Options.ConnectTimeout if it is positive. The time to reach Via
 	// is Via's own.

@@ -55,6 +55,11 @@ type Options struct {
 	// NormalUser logs in as an unprivileged account. A test that runs as root creates the
 	// account "alf-test" if it is missing; any other test logs in as itself anyway.
 	NormalUser bool
+	// Shell logs in as an account of its own with this login shell, which is removed at the end.
+	// It needs root; without, the test is skipped.
+	Shell string
+	// Expired, with Shell, is the password of that account, which must be changed at once.
+	Expired string
 	// Profile is shell text that a bash login reads before each command, the way people's
 	// .bashrc is.
 	Profile string
@@ -88,7 +93,7 @@ func Start(t testing.TB, o Options) *Server {
 	if err := os.Chmod(filepath.Dir(s.dir), 0o711); err != nil {
 		t.Fatal(err)
 	}
-	s.User = login(t, o.NormalUser)
+	s.User = login(t, o)
 	s.writeKeys(o)
 	s.write(".bashrc", 0o644, o.Profile)
 	t.Cleanup(s.cleanup)
@@ -127,8 +132,11 @@ func find(t testing.TB) string {
 }
 
 // login returns the account to use and makes it if need be.
-func login(t testing.TB, normal bool) string {
+func login(t testing.TB, o Options) string {
 	t.Helper()
+	if os.Geteuid() != 0 && o.Shell != "" {
+		t.Skip("an account with another login shell needs root")
+	}
 	if os.Geteuid() != 0 {
 		u, err := user.Current()
 		if err != nil {
@@ -140,7 +148,11 @@ func login(t testing.TB, normal bool) string {
 		t.Fatal(err)
 	}
 	name := "root"
-	if normal {
+	switch {
+	case o.Shell != "":
+		name = "alf-test-" + filepath.Base(o.Shell)
+		addShellUser(t, name, o)
+	case o.NormalUser:
 		name = "alf-test"
 		addUser(t, name)
 	}
@@ -161,6 +173,26 @@ func addUser(t testing.TB, name string) {
 	}
 	// The test of another package may have made the account meanwhile.
 	Await(t, "account "+name+": "+string(out), func() bool { _, err := user.Lookup(name); return err == nil })
+}
+
+// addShellUser makes an account for the length of the test.
+func addShellUser(t testing.TB, name string, o Options) {
+	t.Helper()
+	run := func(in string, args ...string) {
+		t.Helper()
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Stdin = strings.NewReader(in)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v: %s", args, err, out)
+		}
+	}
+	exec.Command("userdel", "--force", name).Run() // of a test that was killed
+	run("", "useradd", "--system", "--no-create-home", "--home-dir", "/", "--shell", o.Shell, "--password", "*", name)
+	t.Cleanup(func() { exec.Command("userdel", "--force", name).Run() })
+	if o.Expired != "" {
+		run(name+":"+o.Expired, "chpasswd")
+		run("", "chage", "--lastday", "0", name)
+	}
 }
 
 // refuseLocked skips the test if sshd would refuse the account whatever its key (RULES S9).
@@ -214,7 +246,7 @@ KbdInteractiveAuthentication no
 MaxStartups %s
 SetEnv %s=%s HOME=%s
 LogLevel VERBOSE
-`, s.Port, s.path("host_ed25519"), s.path("authorized_keys"), yes[o.PasswordAuth], o.MaxStartups, mark, s.id, s.dir)
+`, s.Port, s.path("host_ed25519"), s.path("authorized_keys"), yes[o.PasswordAuth || o.Expired != ""], o.MaxStartups, mark, s.id, s.dir)
 	return b.String()
 }
 
