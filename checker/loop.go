@@ -341,8 +341,12 @@ func (l *loop) run(p *place, it *item) {
 	l.stats.running.Add(1)
 	l.stats.started.Add(1)
 	now := time.Now()
-	m := l.moment(it, now)
-	m.others = l.demand(it.service, now)
+	var m *moment
+	if asks(it.service) {
+		known := l.moment(it, now)
+		known.others = l.demand(it.service, now)
+		m = &known
+	}
 	ordered := it.hurried(now)
 	if ordered {
 		it.ordered = time.Time{}

@@ -2,6 +2,7 @@ package checker
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -111,6 +112,11 @@ func unix(t time.Time) string {
 	return strconv.FormatInt(t.Unix(), 10)
 }
 
+// asks reports whether a macro is left in what s runs.
+func asks(s *alf.Service) bool {
+	return open(s.Shell) || slices.ContainsFunc(s.Argv, open) || slices.ContainsFunc(s.Env, func(v alf.EnvVar) bool { return open(v.Value) })
+}
+
 // moment returns what the macros of it, or of another item, speak of now.
 func (l *loop) moment(it *item, now time.Time) moment {
 	m := moment{state: it.state, result: it.result, max: it.service.MaxAttempts, now: now}
@@ -169,7 +175,7 @@ func (l *loop) other(of string) *item {
 
 // bind gives the macros of t their values. Of others nothing is known where there
 // is no loop.
-func (m moment) bind(t alf.Template) alf.Template {
+func (m *moment) bind(t alf.Template) alf.Template {
 	if !open(t) {
 		return t
 	}
@@ -177,7 +183,7 @@ func (m moment) bind(t alf.Template) alf.Template {
 		if text, ok := m.others[name]; ok {
 			return alf.Value{Text: text}, true
 		}
-		of := m
+		of := *m
 		base, _, demanded := strings.Cut(name, ":")
 		if demanded {
 			of = moment{now: m.now}

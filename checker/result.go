@@ -22,15 +22,15 @@ const (
 // Run runs a service's check once, as the loop does, and returns what came of
 // it. The error is ctx's, if that ended first: then there is no result.
 func Run(ctx context.Context, runner alf.Runner, s *alf.Service, due time.Time) (*alf.Result, error) {
-	return job{s, due, moment{max: s.MaxAttempts, now: time.Now()}, true}.run(ctx, runner)
+	return job{s, due, &moment{max: s.MaxAttempts, now: time.Now()}, true}.run(ctx, runner)
 }
 
 // job is one run of a check.
 type job struct {
 	service *alf.Service
 	due     time.Time
-	moment  moment
-	ordered bool // by a person
+	moment  *moment // nil: no macro wants it
+	ordered bool    // by a person
 }
 
 // giveUp is what a check may take besides its timeout: for queues, for making
@@ -75,7 +75,7 @@ func (j job) run(ctx context.Context, runner alf.Runner) (*alf.Result, error) {
 }
 
 // execution returns what to run for s, and how to show it to people.
-func execution(s *alf.Service, m moment) (e alf.Execution, command string) {
+func execution(s *alf.Service, m *moment) (e alf.Execution, command string) {
 	e = alf.Execution{Host: s.On, Script: s.Script, Path: s.Path, Dir: s.Dir, Limit: s.Timeout}
 	if s.Builtin == alf.CheckSSH {
 		e.Host = s.Host
