@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -130,5 +131,30 @@ func TestOriginsOfAll(t *testing.T) {
 	var m mistakes
 	if _, whole := parse(file, out.String(), &m); !whole || len(m.errors) > 0 {
 		t.Errorf("it is no TOML: %v\n%s", m.err(), out.String())
+	}
+}
+
+// TestShowsEverySetting: no key of the tables of Alf itself is left out, if all
+// of them are set.
+func TestShowsEverySetting(t *testing.T) {
+	c := &Config{
+		Inventory: alf.NewInventory(nil, nil),
+		Daemon:    Daemon{LocalUser: "x", SoftStateDependencies: true, LogLevels: map[string]slog.Level{"ssh": slog.LevelDebug}},
+		Journal:   Journal{URL: "nats://x", Credentials: "x", CA: "x", Cert: "x", Key: "x"},
+		Nagios:    Nagios{CommandFile: "x", CommandFileGroup: "x"},
+	}
+	var out bytes.Buffer
+	if err := c.Show(&out, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	l := newLoader(Options{})
+	for name, table := range map[string]thing{"daemon": &l.daemon, "journal": &l.journal, "web": &l.web, "nagios": &l.nagios} {
+		_, shown, _ := strings.Cut(out.String(), "\n["+name+"]\n")
+		shown, _, _ = strings.Cut(shown, "\n\n")
+		for key := range table.keys(l) {
+			if !strings.Contains("\n"+shown, "\n"+key+" = ") && key != "log_levels" {
+				t.Errorf("[%s] is shown without %s:\n%s", name, key, shown)
+			}
+		}
 	}
 }

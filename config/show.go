@@ -100,6 +100,8 @@ func (p *printer) journal(j Journal) {
 	p.set("history", j.History)
 	p.set("retention", j.Retention)
 	p.set("max_bytes", j.MaxBytes)
+	p.set("log_retention", j.LogRetention)
+	p.set("log_max_bytes", j.LogMaxBytes)
 	if j.SyncAlways {
 		p.set("sync", syncAlways)
 	} else {
