@@ -87,7 +87,7 @@ var ErrClosed = errors.New("closed")
 
 var (
 	errUnwanted = errors.New("no longer wanted")
-	errSpent    = errors.New("the host keeps all sessions for commands that have ended or were never begun")
+	errSpent    = errors.New("the host keeps its sessions for commands that have ended or were never begun")
 	// errLost marks the loss of a connection before the command was sent, so that another
 	// connection may be tried.
 	errLost = errors.New("connection lost")

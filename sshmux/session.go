@@ -123,7 +123,9 @@ func (c *conn) yield(ctx context.Context) (waited bool, err error) {
 func (c *conn) release() {
 	if c.slots.release() {
 		c.retire()
+		return
 	}
+	c.leaveIfRetired()
 }
 
 // again waits for about pause before the host is asked once more for a session that it has
@@ -195,9 +197,8 @@ func (s *session) release() {
 }
 
 // hold is called when the command no longer needs its slot, but the host may. As long as it
-// keeps the channel, that counts for sshd (RULES S3). When it keeps all of our slots, no
-// command can run over the connection any more, and it is retired for a new one. What hold
-// returns gives the slot back.
+// keeps the channel, that counts for sshd (RULES S3). When it keeps at least half of our slots,
+// another connection takes over. What hold returns gives the slot back.
 func (s *session) hold() (unhold func()) {
 	if s.slots == nil {
 		return func() {}
@@ -205,7 +206,10 @@ func (s *session) hold() (unhold func()) {
 	timer := time.AfterFunc(closeGrace, func() {
 		if s.slots.hold() {
 			s.conn.retire()
+			return
 		}
+		s.conn.link.renew(s.conn)
+		s.conn.leaveIfRetired()
 	})
 	return func() {
 		if !timer.Stop() {
