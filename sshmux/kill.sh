@@ -53,24 +53,30 @@ gone() {
 	[ "$sshd" ] && case "$(kill -0 -"$pid" 2>&1)" in (*"o such process"*) end 0;; esac;
 };
 
-# Where sleep knows no fractions, there is one nap of a second.
-nap() { sleep 0.1 2>/dev/null || { sleep 1; n=$((n+9)); }; n=$((n+1)); };
+# Where sleep knows no fractions, there is one nap of a second instead of several.
+nap() { sleep "$1" 2>/dev/null || { sleep 1; slow=1; }; };
 hit() { kill -"$1" $group $strays 2>/dev/null; };
 
 look; gone;
-hit TERM; n=0;
-while [ $n -lt 7 ]; do
-	nap; look; gone;
-	[ "$sudos" ] && [ $n -gt 2 ] && break;
+hit TERM; slow=;
+for t in 0.1 0.1 0.2 0.3; do
+	nap $t; look; gone;
+	[ "$slow" ] && break;
+	[ "$sudos" ] && [ $t = 0.2 ] && break;
 done;
 
 # A sudo that is killed leaves what it runs, which only root may signal. To ALRM it answers as
 # to the end of its own command_timeout: it sends TERM, and KILL two seconds later.
 if [ "$sudos" ]; then
-	kill -ALRM $sudos 2>/dev/null; [ "$others" ] && kill -KILL $others 2>/dev/null; n=0;
-	while [ $n -lt 22 ] && [ "$sudos" ]; do nap; look; gone; done;
+	kill -ALRM $sudos 2>/dev/null; [ "$others" ] && kill -KILL $others 2>/dev/null;
+	for t in 1 1 0.2 0.2 0.2 0.2; do
+		[ "$sudos" ] || break;
+		nap $t; look; gone;
+	done;
 fi;
 
-n=0;
-while [ $n -lt 5 ]; do hit KILL; nap; look; gone; done;
+for t in 0.1 0.1 0.2 0.3; do
+	hit KILL; nap $t; look; gone;
+	[ "$slow" ] && break;
+done;
 end 1

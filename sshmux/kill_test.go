@@ -204,37 +204,105 @@ func TestClosesWhileDialling(t *testing.T) {
 	s.Resume()
 }
 
-// The script runs in any shell, and with a sleep that knows only whole seconds.
-func TestKillScript(t *testing.T) {
-	t.Parallel()
+// tools makes a directory of programs, to be a PATH: those of this machine by their names, and
+// others as scripts.
+func tools(t *testing.T, scripts map[string]string, names ...string) string {
+	t.Helper()
 	bin := t.TempDir()
-	const coarse = "#!/bin/sh\ncase $1 in *.*) exit 1;; esac\nexec /bin/sleep \"$1\"\n"
-	if err := os.WriteFile(filepath.Join(bin, "sleep"), []byte(coarse), 0o755); err != nil {
+	for _, name := range names {
+		path, err := exec.LookPath(name)
+		if err == nil {
+			err = os.Symlink(path, filepath.Join(bin, name))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, text := range scripts {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return bin
+}
+
+// endBy starts a process that ignores TERM, without children that only init could reap, and runs the kill script on it, which gets told
+// whether it is sshd's. It reports whether the script has proven that nothing is left.
+func endBy(t *testing.T, shell []string, path, sshd string) bool {
+	t.Helper()
+	victim := exec.Command("sh", "-c", `trap "" TERM; exec sleep 300`)
+	victim.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := victim.Start(); err != nil {
 		t.Fatal(err)
 	}
+	dead := make(chan error, 1)
+	go func() { dead <- victim.Wait() }()
+	defer func() { <-dead }()
+	defer syscall.Kill(-victim.Process.Pid, syscall.SIGKILL)
+	script := fmt.Sprintf(`set -- %d -%[1]d WORD "%s"; %s`, victim.Process.Pid, sshd, killScript)
+	cmd := exec.Command(shell[0], append(shell[1:], "-c", script)...)
+	cmd.Env = []string{"PATH=" + path}
+	start := time.Now()
+	out, err := cmd.Output()
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("%q with PATH %s took %v", shell, path, took)
+	}
+	if want := "\nWORD " + fmt.Sprint(cmd.ProcessState.ExitCode()) + "\n"; string(out) != want {
+		t.Errorf("%q with PATH %s: %v, output %q, want %q", shell, path, err, out, want)
+	}
+	return err == nil
+}
+
+// The script runs in any shell, with a sleep that knows only whole seconds, and with the tools of
+// busybox. Without a ps, it believes the kernel about the groups that sshd makes, and nobody
+// about others.
+func TestKillScript(t *testing.T) {
+	t.Parallel()
+	machine := os.Getenv("PATH")
+	coarse := tools(t, map[string]string{"sleep": "case $1 in *.*) exit 1;; esac\nexec /bin/sleep \"$1\"\n"})
+	box := tools(t, map[string]string{"ps": "exec busybox ps \"$@\"\n", "grep": "exec busybox grep \"$@\"\n", "sleep": "exec busybox sleep \"$@\"\n"}, "busybox")
+	bare := tools(t, nil, "sleep", "grep")
 	for _, shell := range [][]string{{"sh"}, {"bash"}, {"busybox", "sh"}} {
 		if _, err := exec.LookPath(shell[0]); err != nil {
 			continue
 		}
-		for _, path := range []string{os.Getenv("PATH"), bin + ":" + os.Getenv("PATH")} {
-			victim := exec.Command("sh", "-c", endless[2])
-			victim.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-			if err := victim.Start(); err != nil {
-				t.Fatal(err)
+		for _, path := range []string{machine, coarse + ":" + machine, box} {
+			if !endBy(t, shell, path, "1") {
+				t.Errorf("%q with PATH %s: nothing is proven", shell, path)
 			}
-			dead := make(chan error, 1)
-			go func() { dead <- victim.Wait() }()
-			script := fmt.Sprintf("set -- %d -%[1]d WORD 1; %s", victim.Process.Pid, killScript)
-			cmd := exec.Command(shell[0], append(shell[1:], "-c", script)...)
-			cmd.Env = append(os.Environ(), "PATH="+path)
-			start := time.Now()
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("%q: %v: %s", shell, err, out)
-			}
-			if took := time.Since(start); took > 10*time.Second {
-				t.Errorf("%q took %v", shell, took)
-			}
-			<-dead
+		}
+	}
+	if !endBy(t, []string{"sh"}, bare, "1") {
+		t.Error("without ps, the end of sshd's group is no proof")
+	}
+	if !endBy(t, []string{"sh"}, machine, "") {
+		t.Error("by ps, the end of another server's command is no proof")
+	}
+	if endBy(t, []string{"sh"}, bare, "") {
+		t.Error("without ps, the end of something that may be no group is taken for a proof")
+	}
+}
+
+// Where /proc hides what belongs to others (hidepid), ps does not show what sudo runs, which
+// must not be taken for an end.
+func TestKillScriptWhereProcHides(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("another /proc needs root")
+	}
+	group := exec.Command("sleep", "300") // root's, which nobody may not signal
+	group.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := group.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer group.Wait()
+	defer group.Process.Kill()
+	script := fmt.Sprintf("set -- %d -%[1]d WORD 1; %s", group.Process.Pid, killScript)
+	for _, options := range []string{"hidepid=0", "hidepid=2"} {
+		cmd := exec.Command("unshare", "--mount", "sh", "-c",
+			`mount -t proc -o "$1" proc /proc && exec setpriv --reuid nobody --clear-groups sh -c "$2"`, "sh", options, script)
+		if out, err := cmd.CombinedOutput(); !strings.Contains(string(out), "\nWORD 1\n") {
+			t.Errorf("with %s: %v: %q, want that nothing is proven", options, err, out)
 		}
 	}
 }

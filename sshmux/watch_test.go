@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -127,16 +126,7 @@ func TestWatchdogInShells(t *testing.T) {
 	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	sh(t, m, target, "true")
-	bin := t.TempDir()
-	for _, name := range []string{"ps", "sleep", "grep", "sh"} {
-		path, err := exec.LookPath(name)
-		if err == nil {
-			err = os.Symlink(path, filepath.Join(bin, name))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	bin := tools(t, nil, "ps", "sleep", "grep", "sh")
 	f := func(shell []string, path, command, lastWord, want string) {
 		t.Helper()
 		r, err := newRequest(Command{Shell: command})
