@@ -2,8 +2,6 @@ package sshmux
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -80,7 +78,7 @@ func (s *session) killer(ctx context.Context) bool {
 	}
 	if s.hasBegun() {
 		// The exit of the group's leader says nothing about the others, whatever came first.
-		return s.pid == 0 || s.conn.killGroup(ctx, s.pid)
+		return s.pid == 0 || s.conn.killGroup(ctx, s.request, s.pid)
 	}
 	// A login that ends before it runs the command has told no PID.
 	select {
@@ -96,10 +94,10 @@ func (s *session) signal(name string) {
 	s.ch.SendRequest("signal", false, ssh.Marshal(struct{ Name string }{name}))
 }
 
-// killGroup runs the killScript. It needs no slot; but if the host has no session left, it
+// killGroup ends the process group of a command that was sent. It needs no slot; but if the host has no session left, it
 // needs another connection.
-func (c *conn) killGroup(ctx context.Context, pid int) bool {
-	r := &request{line: line(strings.ReplaceAll(killScript, "PGID", fmt.Sprint(pid)))}
+func (c *conn) killGroup(ctx context.Context, sent *request, pid int) bool {
+	r := c.target.killRequest(sent, pid)
 	s, err := c.spare(ctx, r, sessionGrace)
 	if isRefusal(err) {
 		second, giveBack := c.link.borrow(ctx)

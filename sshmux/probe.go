@@ -152,9 +152,13 @@ func (p *probe) use(ctx context.Context, c *conn) error {
 	}
 	p.done("ping", "")
 	var out head
-	r, err := newRequest(Command{Shell: `uname -srm; echo "login shell $SHELL"`, Stdout: &out, Stderr: io.Discard, Timeout: probeTimeout})
-	if err != nil {
-		return c.target.fail(Config, PhaseExec, err)
+	r := helloRequest(&out)
+	if !c.target.Gateway {
+		var err error
+		r, err = newRequest(Command{Shell: `uname -srm; echo "login shell $SHELL"`, Stdout: &out, Stderr: io.Discard, Timeout: probeTimeout})
+		if err != nil {
+			return c.target.fail(Config, PhaseExec, err)
+		}
 	}
 	if _, err := c.run(ctx, r); err != nil {
 		return err
