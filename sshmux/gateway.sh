@@ -4,7 +4,7 @@
 #
 # sshd runs it in the place of whatever was asked for, by the line in authorized_keys:
 #
-#	restrict,command="exec @PATH@" ssh-ed25519 ...
+#	restrict,command="exec /usr/local/lib/alf-gateway" ssh-ed25519 ...
 #
 # It runs the commands that stand in permitted and varies, at the end of this file, and nothing
 # else. Let root own it, so that no command can change it.

@@ -62,7 +62,7 @@ func install(t testing.TB, commands ...Permit) (file, list string) {
 		t.Fatal(err)
 	}
 	file = filepath.Join(dir, "gateway")
-	script, list, err := GatewayScript(GatewayOptions{Name: "web 1", Path: file, Commands: commands})
+	script, list, err := GatewayScript("web 1", commands)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,10 +116,10 @@ func TestGatewayRunsItsListOnly(t *testing.T) {
 			value := text().Draw(rt, "value")
 			asked := rapid.OneOf(rapid.Just(args), rapid.SliceOfN(text(), 0, 4)).Draw(rt, "asked")
 			given := rapid.OneOf(rapid.Just(value), text()).Draw(rt, "given")
-			script, _, err := GatewayScript(GatewayOptions{Name: "web1", Path: "/gateway", Commands: []Permit{
+			script, _, err := GatewayScript("web1", []Permit{
 				{Name: text().Draw(rt, "name"), Argv: words(printing(args...)...), Env: words("VALUE=" + value)},
 				{Name: "other", Argv: words("true")},
-			}})
+			})
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -354,21 +354,20 @@ func TestGatewayShellcheck(t *testing.T) {
 // The same commands make the same list, in whatever order, and any change makes another.
 func TestGatewayList(t *testing.T) {
 	a, b := Permit{Name: "a", Argv: words("true", "1"), Timeout: time.Second}, Permit{Name: "b", Argv: words("true", "2")}
-	list := func(o GatewayOptions) string {
+	list := func(commands ...Permit) string {
 		t.Helper()
-		o.Name, o.Path = "web1", "/gateway"
-		_, list, err := GatewayScript(o)
+		_, list, err := GatewayScript("web1", commands)
 		if err != nil || len(list) != 32 {
 			t.Fatalf("GatewayScript = %q, %v", list, err)
 		}
 		return list
 	}
-	first := list(GatewayOptions{Commands: []Permit{a, b}})
-	if again := list(GatewayOptions{Commands: []Permit{b, a, b}}); again != first {
+	first := list(a, b)
+	if again := list(b, a, b); again != first {
 		t.Errorf("list = %s in another order, want %s", again, first)
 	}
 	for _, other := range [][]Permit{{a}, {a, {Name: "b", Argv: words("true", "3")}}, {{Name: "a", Argv: words("true", "1"), Timeout: time.Minute}, b}} {
-		if got := list(GatewayOptions{Commands: other}); got == first {
+		if got := list(other...); got == first {
 			t.Errorf("%v makes the same list", other)
 		}
 	}
@@ -379,13 +378,8 @@ func TestGatewayList(t *testing.T) {
 		"stands beside something that varies": {Argv: []Pattern{{{Text: "true"}}, {{Kind: Hidden, Text: "x"}, {Kind: Free}}}},
 		"is not the name of a variable":       {Argv: words("true"), Env: words("A B=1")},
 	} {
-		if _, _, err := GatewayScript(GatewayOptions{Name: "web1", Path: "/gateway", Commands: []Permit{c}}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := GatewayScript("web1", []Permit{c}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("err = %v, want %q", err, want)
-		}
-	}
-	for _, path := range []string{"", "gateway", "/a b", `/a"b`, "/$(id)"} {
-		if _, _, err := GatewayScript(GatewayOptions{Name: "web1", Path: path}); err == nil {
-			t.Errorf("path %q was taken", path)
 		}
 	}
 }
@@ -612,7 +606,7 @@ func TestGatewayThroughSSH(t *testing.T) {
 			t.Errorf("Gateway = %q, %v, want %q", got, err, list)
 		}
 		steps := m.Probe(within(t, 10*time.Second), target)
-		if last := steps[len(steps)-1]; last.Err != nil || !strings.HasPrefix(last.Said, "list "+list+", Linux") {
+		if last := steps[len(steps)-1]; last.Err != nil || last.List != list || !strings.HasPrefix(last.Said, "list "+list+", Linux") {
 			t.Errorf("Probe = %+v, want the list of the gateway", steps)
 		}
 		if n := server.Accepted(); n != 2 { // one of them is the probe's

@@ -8,8 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -20,13 +20,6 @@ var gatewaySource string
 // gatewayMargin is what a gateway gives a command beyond its Timeout: whoever has sent it ends
 // it first, and this is for those that nobody ends any more.
 const gatewayMargin = 10 * time.Second
-
-// GatewayOptions say for whom a gateway's script is.
-type GatewayOptions struct {
-	Name     string // what people call the host
-	Path     string // where the script will lie on it
-	Commands []Permit
-}
 
 // Permit is a command that a gateway lets through.
 type Permit struct {
@@ -62,20 +55,17 @@ const (
 )
 
 // GatewayScript returns a POSIX shell script that lets a key run these commands and no others,
-// if authorized_keys has command="exec PATH" for it; and the name of its list, by which
-// [Mux.Gateway] says whether a host has it. The same commands make the same list, in whatever
-// order.
-func GatewayScript(o GatewayOptions) (script, list string, err error) {
-	if !path.IsAbs(o.Path) || gatewayText(o.Path) != o.Path {
-		return "", "", fmt.Errorf("path %q of the gateway: want an absolute one of letters, digits and %%+,-./:=@_", o.Path)
-	}
-	listed, err := permits(o.Commands)
+// if authorized_keys has command="exec PATH" for it, with the script's PATH; and the name of its
+// list, by which [Mux.Gateway] says whether a host has it. name is what people call the host.
+// The same commands make the same list, in whatever order.
+func GatewayScript(name string, commands []Permit) (script, list string, err error) {
+	listed, err := permits(commands)
 	if err != nil {
 		return "", "", err
 	}
-	name := gatewayText(o.Name)
+	name = gatewayText(name)
 	text := strings.NewReplacer(
-		"@NAME@", name, "@PATH@", o.Path, "@LISTED@\n", listed,
+		"@NAME@", name, "@LISTED@\n", listed,
 		"@HINT@", "does not allow this command: alf ssh authorize "+name+" --gateway --script prints its list",
 	).Replace(gatewaySource)
 	sum := sha256.Sum256([]byte(text))
@@ -147,7 +137,7 @@ func (c Permit) permit() (*permit, error) {
 	text(strings.Join(c.Path, ":"))
 	words = append(words, c.Argv...)
 
-	p := &permit{limit: c.Timeout, names: []string{gatewayText(c.Name)}}
+	p := &permit{limit: c.Timeout, names: []string{strings.Trim(strconv.QuoteToASCII(c.Name), `"`)}}
 	var err error
 	p.condition, p.fixed, err = condition(words, bar)
 	return p, err

@@ -19,6 +19,7 @@ type Step struct {
 	Name string        // "bastion", "ping" or a Phase
 	Took time.Duration // until the next one began
 	Said string        // what is known of it
+	List string        // of the gateway, see GatewayScript; "": there is none
 	Err  *Error        // why it is the last one; nil: it went well
 }
 
@@ -164,6 +165,9 @@ func (p *probe) use(ctx context.Context, c *conn) error {
 		return err
 	}
 	p.done(PhaseExec.String(), clean([]byte(strings.Join(strings.Split(strings.TrimSpace(string(out)), "\n"), ", "))))
+	if c.target.Gateway {
+		p.steps[len(p.steps)-1].List, _ = listOf(string(out))
+	}
 	return nil
 }
 
