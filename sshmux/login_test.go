@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,16 @@ import (
 
 	"pgregory.net/rapid"
 )
+
+// open lets all accounts into a folder that t.TempDir has made.
+func open(t *testing.T, dir string) {
+	t.Helper()
+	for _, d := range []string{filepath.Dir(dir), dir} {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 // accounts runs a test through a real sshd for accounts whose login shell is each of those that
 // matter; sh is dash in some systems and bash in others.
@@ -21,11 +32,7 @@ func accounts(t *testing.T, f func(t *testing.T, m *Mux, target Target, s *sshdt
 		t.Skip("accounts with another login shell need root")
 	}
 	links := t.TempDir()
-	for dir := links; dir != filepath.Dir(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) {
-		if dir != os.TempDir() {
-			os.Chmod(dir, 0o755)
-		}
-	}
+	open(t, links)
 	for _, name := range []string{"sh", "dash", "bash", "busybox", "csh", "tcsh", "ksh", "zsh", "fish"} {
 		shell, err := exec.LookPath(name)
 		if err != nil {
@@ -48,11 +55,25 @@ func accounts(t *testing.T, f func(t *testing.T, m *Mux, target Target, s *sshdt
 	}
 }
 
-// Arguments and values arrive byte for byte at accounts with login shells of all kinds.
-func TestArgvThroughAccounts(t *testing.T) {
-	accounts(t, func(t *testing.T, m *Mux, target Target, _ *sshdtest.Server) {
+// Arguments, values, standard input, PATH and the directory arrive byte for byte at accounts with
+// login shells of all kinds, whatever their locale is.
+func TestCommandsThroughAccounts(t *testing.T) {
+	accounts(t, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
+		dirs := t.TempDir()
+		open(t, dirs)
 		rapid.Check(t, func(rt *rapid.T) {
 			c, want := command(rt)
+			in := text().Draw(rt, "in")
+			name := "d" + strings.ReplaceAll(text().Draw(rt, "dir"), "/", "_")
+			c.Dir = filepath.Join(dirs, name)
+			if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+				rt.Fatal(err)
+			}
+			c.Path = []string{"/no" + strings.ReplaceAll(name, ":", "")}
+			c.Argv[2] += `; printf '(%s)' "$PWD" "${PATH%%:*}"; cat`
+			c.Env = append(c.Env, "LC_ALL="+rapid.SampledFrom([]string{"C", "C.UTF-8"}).Draw(rt, "locale"))
+			c.Stdin = strings.NewReader(in)
+			want += "(" + c.Dir + ")(" + c.Path[0] + ")" + in
 			var out, errs bytes.Buffer
 			c.Stdout, c.Stderr = &out, &errs
 			exit, err := m.Run(within(t, 10*time.Second), target, c)
@@ -60,5 +81,38 @@ func TestArgvThroughAccounts(t *testing.T) {
 				rt.Fatalf("Run = %+v, %v, output %q, want %q, stderr %q", exit, err, &out, want, &errs)
 			}
 		})
+	})
+}
+
+// A script arrives whole at its interpreter and leaves nothing behind; neither it nor what the
+// environment holds is ever in a process list.
+func TestScriptThroughAccounts(t *testing.T) {
+	accounts(t, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
+		const secret = "tiger-lily-4711"
+		script := "# " + strings.Repeat("x", 200<<10) + "\nTOKEN=" + secret + "\n" + `echo "$# $1 $SECRET"; ps -A -o args= 2>/dev/null; cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' '; exit 3` + "\n"
+		var out bytes.Buffer
+		exit, err := m.Run(within(t, 20*time.Second), target, Command{
+			Argv: []string{"/bin/sh", "-s", "--", "it's $1 `id`"}, Env: []string{"SECRET=" + secret}, Stdin: strings.NewReader(script), Stdout: &out,
+		})
+		first, list, _ := strings.Cut(out.String(), "\n")
+		if err != nil || exit.Code != 3 || first != "1 it's $1 `id` "+secret {
+			t.Errorf("Run = %+v, %v, output %q", exit, err, first)
+		}
+		if strings.Contains(list, secret) || !strings.Contains(list, "/bin/sh -s --") {
+			t.Errorf("a secret is in the process list, or the script's interpreter is not:\n%s", list)
+		}
+		s.AwaitNoProcesses()
+	})
+}
+
+// What ends of itself, and what does not, on accounts with login shells of all kinds.
+func TestTimeoutThroughAccounts(t *testing.T) {
+	accounts(t, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
+		exit, err := m.Run(within(t, 20*time.Second), target, Command{Argv: []string{"sleep", "300"}, Env: []string{"A=1"}, Timeout: 300 * time.Millisecond})
+		kind(t, err, Timeout, PhaseOutput)
+		if exit.Orphan {
+			t.Error(err)
+		}
+		s.AwaitNoProcesses()
 	})
 }
