@@ -292,6 +292,9 @@ run() { # NONCE INPUT DIR PATH WORD...
 	shift 2
 	alf_values=
 	alf_sum=none
+	case $(command -v printf) in
+	*/*) refuse 'needs a shell with a printf of its own: others would show secrets in the process list' ;;
+	esac
 	case $alf_input in
 	none | env | script | env,script) ;;
 	*) refuse 'was asked for something that it does not understand' ;;

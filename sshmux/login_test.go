@@ -2,9 +2,11 @@ package sshmux
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +28,7 @@ func open(t *testing.T, dir string) {
 
 // accounts runs a test through a real sshd for accounts whose login shell is each of those that
 // matter; sh is dash in some systems and bash in others.
-func accounts(t *testing.T, f func(t *testing.T, m *Mux, target Target, s *sshdtest.Server)) {
+func accounts(t *testing.T, o sshdtest.Options, f func(t *testing.T, m *Mux, target Target, s *sshdtest.Server)) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("accounts with another login shell need root")
@@ -49,16 +51,38 @@ func accounts(t *testing.T, f func(t *testing.T, m *Mux, target Target, s *sshdt
 			}
 		}
 		t.Run(name, func(t *testing.T) {
-			m, target, server := start(t, sshdtest.Options{Shell: shell})
+			o.Shell = shell
+			m, target, server := start(t, o)
 			f(t, m, target, server)
 		})
+	}
+}
+
+// promptly runs a command that takes no time. If even its deadline does not end it, the test ends
+// with all that may tell why.
+func promptly(t *testing.T, m *Mux, target Target, s *sshdtest.Server, c Command) (exit Exit, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		exit, err = m.Run(ctx, target, c)
+	}()
+	select {
+	case <-done:
+		return exit, err
+	case <-time.After(30 * time.Second):
+		pprof.Lookup("goroutine").WriteTo(t.Output(), 2)
+		t.Fatalf("Run of %q does not return; on the host: %q", c.Argv, s.Processes())
+		return exit, err
 	}
 }
 
 // Arguments, values, standard input, PATH and the directory arrive byte for byte at accounts with
 // login shells of all kinds, whatever their locale is.
 func TestCommandsThroughAccounts(t *testing.T) {
-	accounts(t, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
+	accounts(t, sshdtest.Options{}, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
 		dirs := t.TempDir()
 		open(t, dirs)
 		rapid.Check(t, func(rt *rapid.T) {
@@ -76,7 +100,7 @@ func TestCommandsThroughAccounts(t *testing.T) {
 			want += "(" + c.Dir + ")(" + c.Path[0] + ")" + in
 			var out, errs bytes.Buffer
 			c.Stdout, c.Stderr = &out, &errs
-			exit, err := m.Run(within(t, 10*time.Second), target, c)
+			exit, err := promptly(t, m, target, s, c)
 			if err != nil || exit.Code != 0 || out.String() != want {
 				rt.Fatalf("Run = %+v, %v, output %q, want %q, stderr %q", exit, err, &out, want, &errs)
 			}
@@ -87,7 +111,7 @@ func TestCommandsThroughAccounts(t *testing.T) {
 // A script arrives whole at its interpreter and leaves nothing behind; neither it nor what the
 // environment holds is ever in a process list.
 func TestScriptThroughAccounts(t *testing.T) {
-	accounts(t, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
+	accounts(t, sshdtest.Options{}, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
 		const secret = "tiger-lily-4711"
 		script := "# " + strings.Repeat("x", 200<<10) + "\nTOKEN=" + secret + "\n" + `echo "$# $1 $SECRET"; ps -A -o args= 2>/dev/null; cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' '; exit 3` + "\n"
 		var out bytes.Buffer
@@ -107,8 +131,40 @@ func TestScriptThroughAccounts(t *testing.T) {
 
 // What ends of itself, and what does not, on accounts with login shells of all kinds.
 func TestTimeoutThroughAccounts(t *testing.T) {
-	accounts(t, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
+	accounts(t, sshdtest.Options{}, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
 		exit, err := m.Run(within(t, 20*time.Second), target, Command{Argv: []string{"sleep", "300"}, Env: []string{"A=1"}, Timeout: 300 * time.Millisecond})
+		kind(t, err, Timeout, PhaseOutput)
+		if exit.Orphan {
+			t.Error(err)
+		}
+		s.AwaitNoProcesses()
+	})
+}
+
+// A gateway works for accounts with login shells of all kinds, which all replace themselves by it.
+func TestGatewayThroughAccounts(t *testing.T) {
+	const script = "# '!\\\necho \"$1 $SECRET\"; ps -A -o args=; exit 3\n"
+	file, _ := install(t,
+		Permit{Name: "argv", Argv: words(printing("it's", "a!b", `\`, "$HOME", "\n", "é")...)},
+		Permit{Name: "script", Argv: words("/bin/sh", "-s", "--", "a b"), Env: []Pattern{{{Text: "SECRET="}, {Kind: Free}}}, Script: []byte(script)},
+		Permit{Name: "endless", Argv: words("sleep", "300"), Timeout: time.Minute},
+	)
+	accounts(t, sshdtest.Options{KeyOptions: `restrict,command="exec ` + file + `"`}, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
+		target.Gateway = true
+		var out bytes.Buffer
+		exit, err := promptly(t, m, target, s, Command{Argv: printing("it's", "a!b", `\`, "$HOME", "\n", "é"), Stdout: &out})
+		if want := "<it's><a!b><\\><$HOME><\n><é>{}"; err != nil || exit.Code != 0 || out.String() != want {
+			t.Errorf("Run = %+v, %v, %q, want %q", exit, err, &out, want)
+		}
+		out.Reset()
+		exit, err = promptly(t, m, target, s, Command{Argv: []string{"/bin/sh", "-s", "--", "a b"}, Env: []string{"SECRET=tiger'lily"}, Stdin: strings.NewReader(script), Stdout: &out})
+		first, list, _ := strings.Cut(out.String(), "\n")
+		if err != nil || exit.Code != 3 || first != "a b tiger'lily" || strings.Contains(list, "lily") || !strings.Contains(list, "/bin/sh -s -- a b") {
+			t.Errorf("Run = %+v, %v, %q", exit, err, &out)
+		}
+		_, err = promptly(t, m, target, s, Command{Argv: []string{"id"}})
+		kind(t, err, Config, PhaseExec)
+		exit, err = m.Run(within(t, 20*time.Second), target, Command{Argv: []string{"sleep", "300"}, Timeout: 300 * time.Millisecond})
 		kind(t, err, Timeout, PhaseOutput)
 		if exit.Orphan {
 			t.Error(err)
