@@ -397,16 +397,20 @@ func endlessly(t *testing.T, shell []string, file, nonce, line string) int {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // what is left is nobody's but ours
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		cmd.Wait()
-	})
 	buf := make([]byte, 100)
 	n, _ := out.Read(buf)
 	if want := fmt.Sprintf("%s %d\n", nonce, cmd.Process.Pid); string(buf[:n]) != want {
 		t.Fatalf("%q: output = %q, want %q", shell, buf[:n], want)
 	}
-	go cmd.Wait() // as sshd does
+	done := make(chan struct{})
+	go func() { // as sshd does
+		defer close(done)
+		cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		<-done
+	})
 	return cmd.Process.Pid
 }
 
