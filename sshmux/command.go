@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 	"time"
 )
@@ -128,11 +127,7 @@ func (r *request) script() string {
 		b.WriteString("IFS= read -r alf_env || exit; eval \"$alf_env\" || exit; unset alf_env; ")
 	}
 	if r.Dir != "" {
-		dir := r.Dir
-		if !path.IsAbs(dir) {
-			dir = "./" + dir // else CDPATH would be searched, and "-" mean the directory before
-		}
-		fmt.Fprintf(&b, "cd %s || { echo %s dir; exit 126; }; ", quote(dir), r.nonce)
+		fmt.Fprintf(&b, "cd %s || { echo %s dir; exit 126; }; ", quote(enter(r.Dir)), r.nonce)
 	}
 	b.WriteString(r.watchdog)
 	if len(r.Path) > 0 {

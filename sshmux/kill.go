@@ -38,6 +38,16 @@ func plain(source string) string {
 	return strings.Join(lines, " ")
 }
 
+// killRequest returns what ends a command that was sent as r: its tree, or at a gateway, the
+// process group.
+func (c *conn) killRequest(r *request, pid int) *request {
+	if c.target.Gateway {
+		return gatewayKill(r, pid)
+	}
+	leader := strconv.Itoa(pid)
+	return &request{line: line("set -- " + c.killArgs(leader, "-"+leader, r.nonce) + "; " + killScript)}
+}
+
 // killArgs returns the arguments of the kill script.
 func (c *conn) killArgs(pid, group, word string) string {
 	leads := `""`
@@ -153,8 +163,7 @@ func (s *session) killTree(ctx context.Context) bool {
 		return true
 	}
 	c := s.conn
-	pid := strconv.Itoa(s.pid)
-	r := &request{line: line("set -- " + c.killArgs(pid, "-"+pid, s.request.nonce) + "; " + killScript)}
+	r := c.killRequest(s.request, s.pid)
 	stop := func() {}
 	script, err := c.spare(ctx, r, sessionGrace, func() { stop = s.press() })
 	if isRefusal(err) {

@@ -113,7 +113,7 @@ func New(o Options) *Mux {
 // let live. Run never returns before the output that it delivers has been written; after it has
 // returned, Stdout and Stderr are left alone.
 func (m *Mux) Run(ctx context.Context, t Target, c Command) (Exit, error) {
-	r, err := newRequest(c)
+	r, err := t.request(c)
 	if err != nil {
 		return notRun, t.fail(Config, PhaseExec, err)
 	}

@@ -19,6 +19,7 @@ type Step struct {
 	Name string        // "bastion", "ping" or a Phase
 	Took time.Duration // until the next one began
 	Said string        // what is known of it
+	List string        // of the gateway, see GatewayScript; "": there is none
 	Err  *Error        // why it is the last one; nil: it went well
 }
 
@@ -152,14 +153,21 @@ func (p *probe) use(ctx context.Context, c *conn) error {
 	}
 	p.done("ping", "")
 	var out head
-	r, err := newRequest(Command{Shell: `uname -srm; echo "login shell $SHELL"`, Stdout: &out, Stderr: io.Discard, Timeout: probeTimeout})
-	if err != nil {
-		return c.target.fail(Config, PhaseExec, err)
+	r := helloRequest(&out)
+	if !c.target.Gateway {
+		var err error
+		r, err = newRequest(Command{Shell: `uname -srm; echo "login shell $SHELL"`, Stdout: &out, Stderr: io.Discard, Timeout: probeTimeout})
+		if err != nil {
+			return c.target.fail(Config, PhaseExec, err)
+		}
 	}
 	if _, err := c.run(ctx, r); err != nil {
 		return err
 	}
 	p.done(PhaseExec.String(), clean([]byte(strings.Join(strings.Split(strings.TrimSpace(string(out)), "\n"), ", "))))
+	if c.target.Gateway {
+		p.steps[len(p.steps)-1].List, _ = listOf(string(out))
+	}
 	return nil
 }
 

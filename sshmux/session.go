@@ -510,8 +510,10 @@ func (s *session) verdict() (Exit, error) {
 	switch {
 	case !s.hasExited():
 		return s.vanished()
+	case !s.hasBegun() && s.disallowed() != "":
+		return s.exit, t.fail(Config, PhaseExec, errors.New("the gateway on the host "+s.disallowed()))
 	case !s.hasBegun():
-		return s.exit, t.fail(Auth, PhaseExec, fmt.Errorf("the account does not run commands: %s", s.refusal()))
+		return s.exit, t.fail(Auth, PhaseExec, fmt.Errorf("the account does not %s: %s", t.runs(), s.refusal()))
 	case s.pid == 0:
 		return s.exit, t.fail(Config, PhaseExec, fmt.Errorf("directory %q: %s", s.request.Dir, clean(s.err.first())))
 	}
@@ -533,17 +535,21 @@ func (s *session) refusal() string {
 	if s.exit.Signal != "" {
 		how = "signal " + s.exit.Signal
 	}
+	if text := clean(s.everything()); text != "" {
+		return fmt.Sprintf("%s, saying %q", how, text)
+	}
+	return how
+}
+
+// everything returns the beginning of what a login has said instead of running the command.
+func (s *session) everything() []byte {
 	var said []byte
 	select {
 	case <-s.outputs:
 		said = append(said, s.said...)
 	default:
 	}
-	said = append(append(said, ' '), s.err.first()...)
-	if text := clean(said); text != "" {
-		return fmt.Sprintf("%s, saying %q", how, text)
-	}
-	return how
+	return append(append(said, ' '), s.err.first()...)
 }
 
 // vanished says why a channel was closed without an exit status.

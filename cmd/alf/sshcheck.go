@@ -11,7 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"alf"
+	"alf/checker"
+	"alf/config"
 	"alf/internal/sanitize"
+	"alf/runner"
 	"alf/sshmux"
 )
 
@@ -39,7 +42,11 @@ Run it as the user that Alf runs as.`,
 			if err != nil {
 				return err
 			}
-			r := reportOf(h, run.Probe(cmd.Context(), h))
+			steps := run.Probe(cmd.Context(), h)
+			r := reportOf(h, steps)
+			if err := r.compare(c, h, steps); err != nil {
+				return err
+			}
 			write := writeReport
 			if o.output == "json" {
 				write = writeReportJSON
@@ -84,6 +91,25 @@ func reportOf(h *alf.Host, steps []sshmux.Step) linkReport {
 		}
 	}
 	return r
+}
+
+// compare adds whether the list of the gateway is that of the configuration.
+func (r *linkReport) compare(c *config.Config, h *alf.Host, steps []sshmux.Step) error {
+	if !r.OK || !h.SSH.Gateway {
+		return nil
+	}
+	_, want, err := runner.GatewayScript(h, c.Inventory.Services(), checker.FreeMacro)
+	if err != nil {
+		return err
+	}
+	p := linkPhase{Phase: "gateway", Detail: "its list is that of this configuration", OK: true}
+	if got := steps[len(steps)-1].List; got != want {
+		p.OK, p.Detail = false, "its list is another than that of this configuration"
+		r.OK, r.Phase, r.Cause, r.Error = false, p.Phase, sshmux.Config.String(), outdated(h, got, want)
+		r.Advice = fmt.Sprintf("install its list: alf ssh authorize %s --gateway --script", h.Name)
+	}
+	r.Phases = append(r.Phases, p)
+	return nil
 }
 
 func writeReportJSON(w io.Writer, r linkReport) error {
