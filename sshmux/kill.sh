@@ -58,7 +58,18 @@ nap() { sleep "$1" 2>/dev/null || { sleep 1; slow=1; }; };
 hit() { kill -"$1" $group $strays 2>/dev/null; };
 
 look; gone;
-hit TERM; slow=;
+
+# What forks between a look and TERM could leave the tree unseen when its parent dies. So all are
+# stopped until a look finds nobody new. A sudo must not see what it runs stop: it would stop, too,
+# of its own accord.
+if [ -z "$sudos" ]; then
+	for t in 1 2 3; do
+		were=$tree; hit STOP; look;
+		[ "$tree" = "$were" ] && break;
+	done;
+	gone;
+fi;
+hit TERM; [ -z "$sudos" ] && hit CONT; slow=;
 for t in 0.1 0.1 0.2 0.3; do
 	nap $t; look; gone;
 	[ "$slow" ] && break;

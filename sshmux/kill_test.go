@@ -253,6 +253,31 @@ func endBy(t *testing.T, shell []string, path, sshd string) bool {
 	return err == nil
 }
 
+// Who goes on starting processes in sessions of their own while the script looks is caught all
+// the same.
+func TestKillScriptCatchesForks(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		victim := exec.Command("sh", "-c", "while :; do setsid sleep 4716 & sleep 0.01; done")
+		victim.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := victim.Start(); err != nil {
+			t.Fatal(err)
+		}
+		dead := make(chan error, 1)
+		go func() { dead <- victim.Wait() }()
+		// Now, while it has hardly begun: there is nothing to wait for.
+		script := fmt.Sprintf("set -- %d -%[1]d WORD 1; sleep 0.2; %s", victim.Process.Pid, killScript)
+		if out, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		<-dead
+	}
+	if left, err := exec.Command("pgrep", "-x", "-f", "sleep 4716").Output(); err == nil {
+		t.Errorf("left: %q", left)
+		exec.Command("pkill", "-KILL", "-x", "-f", "sleep 4716").Run()
+	}
+}
+
 // The script runs in any shell, with a sleep that knows only whole seconds, and with the tools of
 // busybox. Without a ps, it believes the kernel about the groups that sshd makes, and nobody
 // about others.
@@ -289,6 +314,12 @@ func TestKillScriptWhereProcHides(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("another /proc needs root")
+	}
+	if out, err := exec.Command("unshare", "--mount", "true").CombinedOutput(); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("needs mounts of its own: %v: %s", err, out)
+		}
+		t.Skipf("needs mounts of its own: %v: %s", err, out)
 	}
 	group := exec.Command("sleep", "300") // root's, which nobody may not signal
 	group.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
