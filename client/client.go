@@ -202,11 +202,16 @@ func (c *Client) Journal(ctx context.Context) (*wire.Journal, error) {
 // Export returns all that Alf keeps, as JSON lines. It takes as long as it takes;
 // the caller closes it.
 func (c *Client) Export(ctx context.Context) (io.ReadCloser, error) {
+	return c.patient().Raw(ctx, "/api/v1/journal/export", "*/*")
+}
+
+// patient returns c without a bound on how long a call may take.
+func (c *Client) patient() *Client {
 	patient := *c
 	unlimited := *c.http
 	unlimited.Timeout = 0
 	patient.http = &unlimited
-	return patient.Raw(ctx, "/api/v1/journal/export", "*/*")
+	return &patient
 }
 
 // Raw returns the body of the answer to a GET of path, a query included, in the
