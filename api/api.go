@@ -49,6 +49,9 @@ type Options struct {
 	// run. Remark, which must be set then, writes a line of the author's into the log.
 	Runner alf.Runner
 	Remark func(ctx context.Context, author, text string) (alf.ID, error)
+	// Paused says why nothing tries to connect to a host now, with an *alf.RunError, or nil. A
+	// nil Paused: nobody can ask.
+	Paused func(*alf.Host) error
 
 	HostDownDisablesChecks bool // as the checker was told
 

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -13,6 +14,7 @@ import (
 type lines struct {
 	feed         *feed
 	host, stream string
+	drops        *atomic.Uint64 // counts all bytes that are dropped
 
 	begun   []byte // of a line that has not ended
 	dropped int    // bytes, since the last line that was taken
@@ -85,6 +87,7 @@ func (l *lines) emit(line []byte, broken bool) {
 		return
 	}
 	l.dropped += len(line) + 1
+	l.drops.Add(uint64(len(line) + 1))
 	l.holes = true
 }
 

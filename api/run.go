@@ -237,6 +237,7 @@ func (j *job) on(ctx context.Context, name string) {
 	end := &wire.RunEvent{Event: wire.RunEnd, Host: name, Result: wire.RunNotRun}
 	defer func() {
 		j.count(end.Result)
+		j.api.runs.count(end.Result)
 		j.feed.force(encode(end))
 	}()
 	host := j.api.o.Inventory().Host(alf.HostName(name))
@@ -254,8 +255,9 @@ func (j *job) on(ctx context.Context, name string) {
 }
 
 func (j *job) execute(ctx context.Context, host *alf.Host, end *wire.RunEvent) {
-	stdout := &lines{feed: j.feed, host: end.Host, stream: "stdout"}
-	stderr := &lines{feed: j.feed, host: end.Host, stream: "stderr"}
+	drops := &j.api.runs.dropped
+	stdout := &lines{feed: j.feed, host: end.Host, stream: "stdout", drops: drops}
+	stderr := &lines{feed: j.feed, host: end.Host, stream: "stderr", drops: drops}
 	var stdin io.Reader
 	if len(j.body.Stdin) > 0 {
 		stdin = bytes.NewReader(j.body.Stdin)

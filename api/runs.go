@@ -3,9 +3,11 @@ package api
 import (
 	"context"
 	"crypto/rand"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"alf"
@@ -24,9 +26,37 @@ const (
 type runs struct {
 	turns chan struct{} // one for each command
 
+	dropped atomic.Uint64
+	ended   tally // hosts
+
 	mu    sync.Mutex
+	begun uint64
 	under map[string]context.CancelCauseFunc // by ID
 	hosts map[alf.HostName]*crowd
+}
+
+func (r *runs) count(result string) { r.ended.count(result) }
+
+// RunStats are what has been run for people.
+type RunStats struct {
+	Runs     uint64         // that were begun
+	Under    int            // runs that are under way
+	Commands int            // that run
+	Hosts    map[string]int // that are through, by result
+	Dropped  uint64         // bytes of output that nobody read in time
+}
+
+// RunStats returns what has been run for people since the start.
+func (a *API) RunStats() RunStats {
+	r := a.runs
+	s := RunStats{Commands: len(r.turns), Dropped: r.dropped.Load()}
+	r.ended.mu.Lock()
+	s.Hosts = maps.Clone(r.ended.result)
+	r.ended.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.Runs, s.Under = r.begun, len(r.under)
+	return s
 }
 
 // crowd are the commands of all runs on one host.
@@ -49,6 +79,7 @@ func (r *runs) join(j *job, cancel context.CancelCauseFunc) (leave func(), err e
 	id := strings.ToLower(rand.Text()[:12])
 	j.id = id
 	r.under[id] = cancel
+	r.begun++
 	return func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -67,6 +67,11 @@ func (c *Client) Host(ctx context.Context, name alf.HostName) (*wire.Host, error
 	return get[wire.Host](ctx, c, path(alf.Key{Host: name}))
 }
 
+// Link returns whether Alf tries to connect to a host when a command needs it.
+func (c *Client) Link(ctx context.Context, name alf.HostName) (*wire.Link, error) {
+	return get[wire.Link](ctx, c, path(alf.Key{Host: name})+"/link")
+}
+
 // Services returns the services that f takes in.
 func (c *Client) Services(ctx context.Context, f wire.Filter) (*wire.Services, error) {
 	return get[wire.Services](ctx, c, "/api/v1/services"+query(f))
