@@ -24,13 +24,14 @@ var errNoAnswer = errors.New("no answer")
 func (p *probe) use(ctx context.Context, c *conn) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 3*probeTimeout, errNoAnswer)
 	defer cancel()
-	if err := p.ping(ctx, c); err != nil {
-		return c.target.fail(Transport, PhaseOpen, err)
-	}
 	if err := p.command(ctx, c); err != nil {
 		return err
 	}
-	if err := p.sessions(ctx, c); err != nil {
+	more, err := p.sessions(ctx, c)
+	if err == nil && more {
+		err = p.ping(ctx, c)
+	}
+	if err != nil {
 		return c.target.fail(Transport, PhaseOpen, err)
 	}
 	return nil
@@ -133,8 +134,9 @@ func clock(told string, exit Exit) (said string, ok bool) {
 }
 
 // sessions finds out how many the host allows at a time, and leaves none. They are counted
-// for each connection, and so none is taken from the checks.
-func (p *probe) sessions(ctx context.Context, c *conn) error {
+// for each connection, and so none is taken from the checks. It reports whether the
+// connection can be used any more.
+func (p *probe) sessions(ctx context.Context, c *conn) (more bool, err error) {
 	var open []opening
 	defer func() { closeAll(open) }()
 	for refused := false; len(open) < probedSessions; {
@@ -144,30 +146,30 @@ func (p *probe) sessions(ctx context.Context, c *conn) error {
 		case <-c.dead:
 			a.err = errLost
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return false, context.Cause(ctx)
 		}
 		switch {
 		case a.err == nil:
 			open, refused = append(open, a), false
 		case !isRefusal(a.err) && len(open) == 0: // tinysshd
 			p.done("sessions", "one for each connection, which the host ends with it")
-			return nil
+			return false, nil
 		case !isRefusal(a.err):
-			return fmt.Errorf("the host hung up when it was asked for more than %d sessions", len(open))
+			return false, fmt.Errorf("the host hung up when it was asked for more than %d sessions", len(open))
 		case !refused: // the one that was before may not have been forgotten yet
 			refused = true
 			if err := rest(ctx, c); err != nil {
-				return err
+				return false, err
 			}
 		case len(open) == 0:
-			return a.err
+			return false, a.err
 		default:
 			p.done("sessions", fmt.Sprintf("%d at a time, no more; Alf uses %d", len(open), c.slots.among(len(open))))
-			return nil
+			return true, nil
 		}
 	}
 	p.done("sessions", fmt.Sprintf("%d at a time, or more; Alf uses up to %d", probedSessions, c.slots.most))
-	return nil
+	return true, nil
 }
 
 // rest waits for a moment.

@@ -30,11 +30,11 @@ happened and how long it took:
   handshake  versions and algorithms
   hostkey    the host's key, and where it is known from
   auth       what the host allows to log in with, what it refused, and what it took
-  ping       round trips
   exec       the system, the login shell, and what /bin/sh is
   profile    what the login prints by itself
   clock      how far the host's is from the one here
   sessions   how many the host allows at a time, up to 10, and how many Alf uses
+  ping       round trips
 
 Where something fails, it says why and what to do about it, and exits with 1. Running checks
 are not touched: sessions are counted for each connection.
