@@ -45,6 +45,14 @@ type Options struct {
 	Journal Journal      // nil: nobody can ask for it
 	Sources Sources      // of hosts; nil: nobody can ask for them
 
+	// Runner runs what a person wants to have run on hosts once; nil: nobody can have anything
+	// run. Remark, which must be set then, writes a line of the author's into the log.
+	Runner alf.Runner
+	Remark func(ctx context.Context, author, text string) (alf.ID, error)
+	// Paused says why nothing tries to connect to a host now, with an *alf.RunError, or nil. A
+	// nil Paused: nobody can ask.
+	Paused func(*alf.Host) error
+
 	HostDownDisablesChecks bool // as the checker was told
 
 	AllowedHosts []string // names, besides those of loopback, by which Public may be called
@@ -71,6 +79,7 @@ type API struct {
 	o     Options
 	query Query
 	tags  tagger
+	runs  *runs
 }
 
 // New returns an API. It does no I/O.
@@ -82,7 +91,7 @@ func New(o Options) *API {
 		o.Ready = func() error { return nil }
 	}
 	query := Query{View: o.View, Inventory: o.Inventory, Past: o.Past, HostDownDisablesChecks: o.HostDownDisablesChecks}
-	return &API{o: o, query: query, tags: tagger{started: o.Started}}
+	return &API{o: o, query: query, tags: tagger{started: o.Started}, runs: newRuns()}
 }
 
 // Public returns the handler for TCP on loopback. It refuses whatever writes,

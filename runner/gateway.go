@@ -54,11 +54,11 @@ func permit(s *alf.Service, free func(string) bool) (sshmux.Permit, error) {
 		return p, nil
 	}
 	if s.Script != "" {
-		script, err := readScript(s.Script)
+		script, err := ReadScript(s.Script)
 		if err != nil {
 			return p, err
 		}
-		for _, word := range interpreter(script) {
+		for _, word := range Interpreter(script) {
 			p.Argv = append(p.Argv, sshmux.Pattern{{Text: word}})
 		}
 		p.Script = append([]byte{}, script...) // none is not nil
