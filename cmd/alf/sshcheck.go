@@ -127,7 +127,7 @@ func advice(h *alf.Host, s sshmux.Step) string {
 		return fmt.Sprintf("mend address of host %q, or the look-up of names: getent hosts %s", h.Name, h.Address)
 	case sshmux.PhaseDial:
 		return fmt.Sprintf("see that the host is up, that its sshd listens on port %s, and that no firewall is between: nc -vz %s %s", port, h.Address, port)
-	case sshmux.PhaseHandshake:
+	case sshmux.PhaseBanner, sshmux.PhaseKex:
 		return fmt.Sprintf("see what answers on port %s: nc %s %[1]s; an sshd that hangs up says why in its log (MaxStartups, PerSourcePenalties, hosts.deny)", port, h.Address)
 	case sshmux.PhaseHostKey:
 		return fmt.Sprintf("see what keys the host has: alf ssh trust %s", h.Name)
