@@ -395,7 +395,7 @@ func TestSSHDDiesInMidCheck(t *testing.T) {
 					return err == nil
 				})
 			}
-			f("killed", func() { server.Stop() }, "connection")
+			f("killed", server.Stop, "")
 			killLeft(server)
 			server.AwaitNoProcesses()
 			server.Restart()
@@ -405,7 +405,7 @@ func TestSSHDDiesInMidCheck(t *testing.T) {
 			killLeft(server)
 			server.AwaitNoProcesses()
 			again()
-			f("restarted", server.Restart, "connection")
+			f("restarted", server.Restart, "")
 			again()
 			server.Stop()
 			killLeft(server)

@@ -38,6 +38,7 @@ const (
 // nobody try when one more failure might have Alf locked out. It outlives the links.
 type lockout struct {
 	short, long time.Duration
+	lookup      func(ctx context.Context, network, host string) ([]netip.Addr, error) // nil: names are not looked up
 
 	mu    sync.Mutex
 	doors map[string]*door // those with a login under way or a failure that counts
@@ -124,8 +125,8 @@ func (k *lockout) enter(ctx context.Context, t Target, urgent bool) (*pass, erro
 	if err := p.through(ctx, t.door()); err != nil {
 		return nil, err
 	}
-	if leads := k.leads(t.door()); leads != "" {
-		if err := p.through(ctx, leads); err != nil {
+	for _, name := range k.behind(ctx, t) {
+		if err := p.through(ctx, name); err != nil {
 			p.giveBack(nil)
 			return nil, err
 		}
@@ -133,14 +134,41 @@ func (k *lockout) enter(ctx context.Context, t Target, urgent bool) (*pass, erro
 	return p, nil
 }
 
-// leads returns the address that a name led to.
-func (k *lockout) leads(name string) string {
+// lookupLimit bounds a look-up of what a name leads to. Where it fails, so will the dial.
+const lookupLimit = 5 * time.Second
+
+// behind returns the addresses that the name of a target leads to, in an order that is the same
+// for all; none for one that is no name, or that is not ours to look up.
+func (k *lockout) behind(ctx context.Context, t Target) []string {
+	host, port, err := net.SplitHostPort(t.Addr)
+	if _, isIP := netip.ParseAddr(host); err != nil || isIP == nil || t.Via != nil {
+		return nil
+	}
+	if k.lookup == nil {
+		return k.leads(t.door())
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
+	defer cancel()
+	found, err := k.lookup(ctx, "ip", host)
+	if err != nil {
+		return k.leads(t.door())
+	}
+	var names []string
+	for _, ip := range found {
+		names = append(names, canonical(net.JoinHostPort(ip.String(), port)))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// leads returns the address that a name led to last.
+func (k *lockout) leads(name string) []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if d := k.doors[name]; d != nil {
-		return d.leads
+	if d := k.doors[name]; d != nil && d.leads != "" {
+		return []string{d.leads}
 	}
-	return ""
+	return nil
 }
 
 // reached tells to which address the name of the target has led. It may be one at which others
@@ -165,13 +193,13 @@ func (p *pass) arrive(ctx context.Context, a net.Addr) error {
 	p.lockout.mu.Lock()
 	p.lockout.doors[name].leads = actual
 	p.lockout.mu.Unlock()
-	if len(p.doors) > 1 {
-		if p.doors[1] == actual {
-			return nil
-		}
-		p.leave(p.doors[1], nil)
-		p.doors = p.doors[:1]
+	if slices.Contains(p.doors, actual) {
+		return nil
 	}
+	for _, other := range p.doors[1:] {
+		p.leave(other, nil)
+	}
+	p.doors = p.doors[:1]
 	return p.through(ctx, actual)
 }
 

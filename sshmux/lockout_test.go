@@ -7,9 +7,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,6 +141,11 @@ func obey(n ssh.NewChannel, d time.Duration) {
 	}
 }
 
+// toOne looks up names, all of which are the guard's.
+func toOne(context.Context, string, string) ([]netip.Addr, error) {
+	return []netip.Addr{netip.MustParseAddr("192.0.2.1")}, nil
+}
+
 // punish does as srclimit.c of OpenSSH 9.8.
 func (g *guard) punish(login, crash bool) {
 	g.mu.Lock()
@@ -175,15 +182,18 @@ func most(times []time.Time, d time.Duration) int {
 func TestNeverLockedOut(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { besiege(t, rand.New(rand.NewPCG(seed, 1))) })
+			synctest.Test(t, func(t *testing.T) { besiege(t, rand.New(rand.NewPCG(seed, 1)), seed%2 == 0) })
 		})
 	}
 }
 
-func besiege(t *testing.T, r *rand.Rand) {
+func besiege(t *testing.T, r *rand.Rand, lookUp bool) {
 	h, target := newHost(t)
 	g := &guard{host: h, asOf: time.Now()}
 	m := newMux(t, Options{Dial: g.Dial, KeepaliveInterval: 5 * time.Second})
+	if lookUp {
+		m.lockout.lookup = toOne
+	}
 	generation := 0
 	pick := func() Target {
 		target := target
@@ -253,6 +263,71 @@ func besiege(t *testing.T, r *rand.Rand) {
 			t.Errorf("%s: %d logins under way, %d wait", name, d.under, d.waiting.Len())
 		}
 	}
+}
+
+// Names of one address are found out to be that before they have done harm.
+func TestNamesOfOneAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, proto := newHost(t)
+		g := &guard{host: h, asOf: time.Now(), mood: picky}
+		m := newMux(t, Options{Dial: g.Dial})
+		m.lockout.lookup = toOne
+		proto.HostKeyAlias = "web1"
+		var wg sync.WaitGroup
+		var spared atomic.Int32
+		for i := range 8 {
+			wg.Go(func() {
+				target := proto
+				target.Addr = fmt.Sprintf("name%d:22", i)
+				_, err := m.Run(t.Context(), target, Command{Argv: []string{"check"}})
+				if e := kind(t, err, Auth, PhaseAuth); strings.Contains(e.Error(), "not tried again yet") {
+					spared.Add(1)
+					if time.Until(e.Retry) < 30*time.Second {
+						t.Errorf("err = %v, want the next attempt in 30 s at the earliest", err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		synctest.Wait()
+		if len(g.logins) != 2 || spared.Load() != 6 || g.worst > 10 {
+			t.Errorf("%d failed logins, %d spared, %v s of penalties; want 2, 6 and 10", len(g.logins), spared.Load(), g.worst)
+		}
+
+		// One that is known to be good may have the last of the hour.
+		g.mu.Lock()
+		g.mood = well
+		g.mu.Unlock()
+		time.Sleep(time.Minute)
+		good := proto
+		good.Addr = "name0:22"
+		if _, err := m.Ping(t.Context(), good); err != nil {
+			t.Fatal(err)
+		}
+		g.mu.Lock()
+		g.mood = picky
+		g.mu.Unlock()
+		bad := proto
+		bad.User = "nobody"
+		for range 55 * 6 {
+			m.Run(t.Context(), bad, Command{Argv: []string{"check"}})
+			time.Sleep(10 * time.Second)
+		}
+		if got := len(g.logins); got != 9 {
+			t.Errorf("%d failed logins within an hour, want 9", got)
+		}
+		g.mu.Lock()
+		g.mood = well
+		g.mu.Unlock()
+		m.links[good.Key()].conn.close(errors.New("lost"))
+		synctest.Wait()
+		if _, err := m.Ping(t.Context(), good); err != nil {
+			t.Error(err)
+		}
+		if got := most(g.logins, time.Hour); got > 10 {
+			t.Errorf("%d failed logins within an hour", got)
+		}
+	})
 }
 
 // What sshd's own log says of the same, with three accounts, two names and a wrong key, while

@@ -20,6 +20,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -107,11 +108,15 @@ type Mux struct {
 
 // New returns a Mux. It opens nothing and starts nothing; call Close when done with it.
 func New(o Options) *Mux {
+	var lookup func(context.Context, string, string) ([]netip.Addr, error)
+	if o.Dial == nil {
+		lookup = net.DefaultResolver.LookupNetIP
+	}
 	o = o.withDefaults()
 	return &Mux{
 		options: o,
 		turns:   turns{every: time.Second / time.Duration(o.DialRate), most: o.MaxDials},
-		lockout: lockout{short: shortMemory, long: longMemory, doors: make(map[string]*door)},
+		lockout: lockout{short: shortMemory, long: longMemory, lookup: lookup, doors: make(map[string]*door)},
 		buffers: sync.Pool{New: func() any { b := make([]byte, 16<<10); return &b }},
 		calls:   make(map[*call]bool),
 		links:   make(map[string]*link),
