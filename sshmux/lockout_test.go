@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -166,6 +167,13 @@ func (g *guard) punish(login, crash bool) {
 	g.worst = max(g.worst, g.sum)
 }
 
+// book returns the failed logins and the greatest sum of penalties so far.
+func (g *guard) book() ([]time.Time, float64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.logins), g.worst
+}
+
 // most returns the greatest number of times within d.
 func most(times []time.Time, d time.Duration) int {
 	n, from := 0, 0
@@ -290,8 +298,8 @@ func TestNamesOfOneAddress(t *testing.T) {
 		}
 		wg.Wait()
 		synctest.Wait()
-		if len(g.logins) != 2 || spared.Load() != 6 || g.worst > 10 {
-			t.Errorf("%d failed logins, %d spared, %v s of penalties; want 2, 6 and 10", len(g.logins), spared.Load(), g.worst)
+		if logins, worst := g.book(); len(logins) != 2 || spared.Load() != 6 || worst > 10 {
+			t.Errorf("%d failed logins, %d spared, %v s of penalties; want 2, 6 and 10", len(logins), spared.Load(), worst)
 		}
 
 		// One that is known to be good may have the last of the hour.
@@ -313,8 +321,8 @@ func TestNamesOfOneAddress(t *testing.T) {
 			m.Run(t.Context(), bad, Command{Argv: []string{"check"}})
 			time.Sleep(10 * time.Second)
 		}
-		if got := len(g.logins); got != 9 {
-			t.Errorf("%d failed logins within an hour, want 9", got)
+		if logins, _ := g.book(); len(logins) != 9 {
+			t.Errorf("%d failed logins within an hour, want 9", len(logins))
 		}
 		g.mu.Lock()
 		g.mood = well
@@ -324,8 +332,8 @@ func TestNamesOfOneAddress(t *testing.T) {
 		if _, err := m.Ping(t.Context(), good); err != nil {
 			t.Error(err)
 		}
-		if got := most(g.logins, time.Hour); got > 10 {
-			t.Errorf("%d failed logins within an hour", got)
+		if logins, _ := g.book(); most(logins, time.Hour) > 10 {
+			t.Errorf("%d failed logins within an hour", most(logins, time.Hour))
 		}
 	})
 }
