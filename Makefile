@@ -35,6 +35,7 @@ fuzz: need
 	@tools/fuzz $(or $(FUZZTIME),30s) '$(FUZZ)'
 
 bench: setup
+	$(GO) test -run '^$$' -bench SilentDrop -benchtime 1x ./sshmux
 	$(GO) test -run '^$$' -bench . -benchmem ./perfdata ./calendar ./state ./state/jetstream ./checker ./sinks
 	$(GO) test -run "^$$" -bench AgainstCheckBySSH -benchtime 1x ./bench
 	$(GO) test -run "^$$" -bench ManyAtOnce -benchtime 1000x ./bench

@@ -926,6 +926,10 @@ known_hosts     = [1]
 host_key_policy = "accept"
 connect_timeout = 10
 max_sessions    = 1979-05-27
+dial_rate       = 0
+max_dials       = "many"
+keepalive_interval = "1ms"
+keepalive_count = 0
 
 [defaults]
 timeout_state = "CRITICAL"
@@ -952,11 +956,19 @@ alf.toml:21: known_hosts: want a string, got an integer
 alf.toml:22: host_key_policy: "accept" is none of "strict", "accept-new"; did you mean "accept-new"?
 alf.toml:23: connect_timeout: want a duration with a unit, such as "30s", got an integer
 alf.toml:24: max_sessions: want an integer, got a date
-alf.toml:27: timeout_state: "CRITICAL" is none of "ok", "warning", "critical", "unknown"; did you mean "critical"?
-alf.toml:28: compat: "icinga" is none of "", "nagios"
-alf.toml:29: plugin_dir: "lib" is not absolute
-alf.toml:30: max_output: "12 parsecs" is no size such as "256KiB"
-alf.toml:31: vars: want a table, got a string`},
+alf.toml:25: dial_rate: 0 is not between 1 and 10000
+alf.toml:26: max_dials: want an integer, got a string
+alf.toml:27: keepalive_interval: "1ms" is less than 1s
+alf.toml:28: keepalive_count: 0 is not between 1 and 100
+alf.toml:31: timeout_state: "CRITICAL" is none of "ok", "warning", "critical", "unknown"; did you mean "critical"?
+alf.toml:32: compat: "icinga" is none of "", "nagios"
+alf.toml:33: plugin_dir: "lib" is not absolute
+alf.toml:34: max_output: "12 parsecs" is no size such as "256KiB"
+alf.toml:35: vars: want a table, got a string`},
+	{"of all connections together", `
+[host.web1.ssh]
+dial_rate = 5
+`, `alf.toml:3: unknown key "dial_rate" in [host.web1.ssh]`},
 	{"journal", `
 [journal]
 url       = "localhost:4222"

@@ -47,6 +47,7 @@ type Config struct {
 	Daemon    Daemon
 	Journal   Journal
 	Web       Web
+	Dialling  Dialling
 	Nagios    Nagios
 	Sources   []Source // by name
 	Inventory *alf.Inventory
@@ -117,6 +118,7 @@ type loader struct {
 	web      Web
 	nagios   Nagios
 	ssh      ssh
+	dialling Dialling
 	defaults defaults
 	secrets  map[string]alf.Secret
 	hosts    []*host
@@ -168,6 +170,9 @@ func newLoader(o Options) *loader {
 		daemon:  defaultDaemon,
 		journal: defaultJournal,
 		web:     defaultWeb,
+
+		dialling: defaultDialling,
+
 		secrets: make(map[string]alf.Secret),
 		periods: make(map[string]*timeperiod),
 

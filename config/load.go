@@ -46,7 +46,7 @@ func sections() []section {
 		{"journal", false, func(l *loader, _ string, at alf.Position) thing { l.journalAt = at; return &l.journal }},
 		{"nagios", false, func(l *loader, _ string, at alf.Position) thing { l.nagiosAt = at; return &l.nagios }},
 		{"web", false, func(l *loader, _ string, _ alf.Position) thing { return &l.web }},
-		{"ssh", false, func(l *loader, _ string, _ alf.Position) thing { return &l.ssh }},
+		{"ssh", false, func(l *loader, _ string, _ alf.Position) thing { return sshSection{&l.ssh, &l.dialling} }},
 		{"defaults", false, func(l *loader, _ string, _ alf.Position) thing { return &l.defaults }},
 		{"timeperiod", true, newTimeperiod},
 		{"hostgroup", true, newHostgroup},

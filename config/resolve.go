@@ -131,6 +131,7 @@ func (r *resolver) config(file string) *Config {
 		Daemon:    r.daemon,
 		Journal:   r.journal,
 		Web:       r.web,
+		Dialling:  r.dialling,
 		Nagios:    r.nagios,
 		Sources:   r.sourcesMade(),
 		Counts:    Counts{len(hosts), len(r.checks), len(r.services) - len(hosts)},

@@ -56,6 +56,11 @@ func (p *printer) all(c *Config) {
 	p.table("web")
 	p.set("listen", cmp.Or(c.Web.Listen, "none"))
 	p.list("allowed_hosts", c.Web.AllowedHosts)
+	p.table("ssh")
+	p.set("dial_rate", c.Dialling.Rate)
+	p.set("max_dials", c.Dialling.Most)
+	p.set("keepalive_interval", c.Dialling.KeepaliveInterval)
+	p.set("keepalive_count", c.Dialling.KeepaliveCount)
 	p.nagios(c.Nagios)
 	p.sources(c.Sources)
 	for _, h := range c.Inventory.Hosts() {

@@ -155,6 +155,7 @@ func TestEmpty(t *testing.T) {
 	equal(t, "counts", c.Counts.String(), "0 hosts, 0 checks, 0 services")
 	equal(t, "daemon", c.Daemon, defaultDaemon)
 	equal(t, "web", c.Web, defaultWeb)
+	equal(t, "dialling", c.Dialling, Dialling{Rate: 200, Most: 1000, KeepaliveInterval: 15 * time.Second, KeepaliveCount: 2})
 	equal(t, "journal", c.Journal, defaultJournal)
 	equal(t, "nagios", c.Nagios, Nagios{})
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"time"
 
 	"alf"
 	"alf/sshmux"
@@ -24,6 +25,13 @@ type Options struct {
 	LocalUser string
 	// Dial makes the connections to hosts; nil: TCP.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// DialRate is how many of them begin in a second, MaxDials how many are
+	// made at a time; 0: as sshmux has it.
+	DialRate, MaxDials int
+	// KeepaliveInterval and KeepaliveCount say when a silent connection is
+	// given up; 0: as sshmux has it.
+	KeepaliveInterval time.Duration
+	KeepaliveCount    int
 }
 
 // Runner implements alf.Runner. Use New, and Close at the end.
@@ -41,7 +49,10 @@ func New(o Options) (*Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Runner{mux: sshmux.New(sshmux.Options{Dial: o.Dial, Log: o.Log}), local: l}, nil
+	return &Runner{mux: sshmux.New(sshmux.Options{
+		Dial: o.Dial, Log: o.Log, DialRate: o.DialRate, MaxDials: o.MaxDials,
+		KeepaliveInterval: o.KeepaliveInterval, KeepaliveCount: o.KeepaliveCount,
+	}), local: l}, nil
 }
 
 // Close ends all connections and the commands that still run over them.
@@ -93,15 +104,10 @@ func (r *Runner) remote(ctx context.Context, e alf.Execution) (alf.Exit, error) 
 // ping asks the link for a sign of life. There a timeout means that the host
 // does not answer.
 func (r *Runner) ping(ctx context.Context, t sshmux.Target, e alf.Execution) (alf.Exit, error) {
-	pinged := ctx
-	if e.Limit > 0 {
-		var cancel context.CancelFunc
-		pinged, cancel = context.WithTimeoutCause(ctx, e.Limit, fmt.Errorf("no sign of life within %s", e.Limit))
-		defer cancel()
-	}
-	_, err := r.mux.Ping(pinged, t)
-	if err != nil && ctx.Err() == nil && pinged.Err() != nil {
-		return alf.Exit{}, &alf.RunError{Cause: alf.CauseTransport, Err: context.Cause(pinged)}
+	_, err := r.mux.PingWithin(ctx, t, e.Limit)
+	var silence *sshmux.SilenceError
+	if errors.As(err, &silence) {
+		return alf.Exit{}, &alf.RunError{Cause: alf.CauseTransport, Err: silence}
 	}
 	return alf.Exit{}, because(err, false)
 }

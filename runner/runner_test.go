@@ -226,12 +226,12 @@ func TestCauses(t *testing.T) {
 	}
 	command := alf.Execution{Argv: []string{"true"}}
 	empty := filepath.Join(t.TempDir(), "known_hosts")
+	f("timeout", alf.CauseTimeout, func(*alf.Host) {}, alf.Execution{Argv: []string{"sleep", "60"}, Limit: 300 * time.Millisecond})
 	f("nobody there", alf.CauseTransport, func(h *alf.Host) { h.SSH.Port = 1 }, command)
 	f("nobody there, ping", alf.CauseTransport, func(h *alf.Host) { h.SSH.Port = 1 }, alf.Execution{})
 	f("unknown key", alf.CauseHostKey, func(h *alf.Host) { h.SSH.KnownHosts = []string{empty} }, command)
 	f("wrong password", alf.CauseAuth, func(h *alf.Host) { h.SSH.IdentityFiles, h.SSH.Password = nil, "tiger" }, command)
 	f("no key file", alf.CauseConfig, func(h *alf.Host) { h.SSH.IdentityFiles = []string{"/nowhere/key"} }, command)
-	f("timeout", alf.CauseTimeout, func(*alf.Host) {}, alf.Execution{Argv: []string{"sleep", "60"}, Limit: 300 * time.Millisecond})
 	s.AwaitNoProcesses()
 }
 

@@ -2,7 +2,9 @@ package sshmux
 
 import (
 	"io"
+	"sync"
 	"testing"
+	"time"
 
 	"alf/internal/sshdtest"
 )
@@ -52,4 +54,54 @@ func BenchmarkNewRequest(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkSilentDrop tells how long it takes to notice that the network lets nothing through
+// any more, with the options that are the default: the 30 s of docs/operate.md.
+func BenchmarkSilentDrop(b *testing.B) {
+	f := func(name, command string) {
+		b.Run(name, func(b *testing.B) {
+			server := sshdtest.Start(b, sshdtest.Options{})
+			r, target := behindRelay(b, server)
+			m := newMux(b, Options{})
+			if _, err := m.Run(b.Context(), target, Command{Argv: []string{"true"}}); err != nil {
+				b.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			if command != "" {
+				begun := &signal{told: make(chan struct{})}
+				go func() {
+					_, err := m.Run(b.Context(), target, Command{Shell: command, Stdout: begun})
+					ended <- err
+				}()
+				<-begun.told
+			}
+			r.allow(0)
+			took := noticed(b, m)
+			if command != "" {
+				kind(b, <-ended, Transport, PhaseOutput)
+			}
+			if took > 30*time.Second {
+				b.Errorf("noticed after %v, want at most 30s", took)
+			}
+			for b.Loop() { // once is all
+			}
+			b.ReportMetric(took.Seconds(), "s-to-notice")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+	f("idle", "")
+	f("running", "echo begun; sleep 300")
+	f("output", "while echo begun; do sleep 0.1; done")
+}
+
+// signal tells of the first thing that is written to it.
+type signal struct {
+	once sync.Once
+	told chan struct{}
+}
+
+func (s *signal) Write(p []byte) (int, error) {
+	s.once.Do(func() { close(s.told) })
+	return len(p), nil
 }

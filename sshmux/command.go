@@ -69,6 +69,14 @@ type request struct {
 	dog      string // the word that lets it loose
 }
 
+// urgency returns who goes first where connections have to wait for their turn.
+func (r *request) urgency() urgency {
+	if r.Priority > 0 {
+		return ordered
+	}
+	return scheduled
+}
+
 // newRequest checks a Command and wraps it. The errors name no value of its environment.
 func newRequest(c Command) (*request, error) {
 	env, err := prelude(c.Env)

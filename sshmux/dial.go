@@ -18,6 +18,10 @@ import (
 // clientVersion is how Alf greets.
 const clientVersion = "SSH-2.0-Alf"
 
+// loginGrace bounds a login, whatever ConnectTimeout says: sshd ends one after two minutes, and
+// punishes that more than all else.
+const loginGrace = 110 * time.Second
+
 // dialer is one attempt to connect to a target and to log in.
 type dialer struct {
 	mux    *Mux
@@ -33,7 +37,7 @@ type dialer struct {
 
 // dial connects, through the bastion whose connection is over if that is not nil, and logs in.
 // What is wrong on our side is found before anything is sent. The error is an *Error.
-func (m *Mux) dial(ctx context.Context, t Target, over *conn) (*conn, error) {
+func (m *Mux) dial(ctx context.Context, t Target, over *conn, p *pass) (*conn, error) {
 	timeout := or(t.ConnectTimeout, m.options.ConnectTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v", timeout))
 	defer cancel()
@@ -51,7 +55,24 @@ func (m *Mux) dial(ctx context.Context, t Target, over *conn) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.reached(ctx, wire.RemoteAddr()); err != nil {
+		wire.Close()
+		return nil, err
+	}
 	return d.handshake(ctx, wire, login)
+}
+
+// prepared returns what is wrong on our side, where nothing is to be sent.
+func (m *Mux) prepared(ctx context.Context, t Target) error {
+	if _, err := m.hostKeys.trust(t); err != nil {
+		return t.fail(Config, PhaseHostKey, err)
+	}
+	login, err := m.newCredentials(ctx, t)
+	if err != nil {
+		return t.fail(Config, PhaseAuth, err)
+	}
+	login.close()
+	return nil
 }
 
 // connect opens the network connection.
@@ -88,11 +109,13 @@ func (d *dialer) tunnel(ctx context.Context) (*meter, error) {
 
 // handshake speaks SSH until the login is done.
 func (d *dialer) handshake(ctx context.Context, wire *meter, login *credentials) (*conn, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, loginGrace, fmt.Errorf("no login within %v", loginGrace))
+	defer cancel()
 	if deadline, ok := ctx.Deadline(); ok {
 		wire.SetDeadline(deadline)
 	}
 	defer context.AfterFunc(ctx, func() { wire.Close() })()
-	d.enter(PhaseHandshake)
+	d.enter(PhaseBanner)
 	config := &ssh.ClientConfig{
 		User:              d.target.User,
 		Auth:              login.methods,
@@ -105,7 +128,7 @@ func (d *dialer) handshake(ctx context.Context, wire *meter, login *credentials)
 	}
 	s, opens, asks, err := ssh.NewClientConn(wire, d.target.Addr, config)
 	if err != nil {
-		return nil, d.explain(ctx, wire, login, err)
+		return nil, d.charged(ctx, wire, d.explain(ctx, wire, login, err))
 	}
 	for _, problem := range login.problems { // a failure would tell them itself
 		d.mux.options.Log.Warn("key not usable", "host", d.target.name(), "err", problem)
@@ -167,6 +190,9 @@ func (d *dialer) explain(ctx context.Context, wire *meter, login *credentials, e
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t := d.target
+	if d.phase == PhaseBanner && !wire.greetedAt().IsZero() {
+		d.phase = PhaseKex
+	}
 	if _, ok := errors.AsType[*HostKeyError](d.refused); ok {
 		return t.fail(HostKey, PhaseHostKey, d.refused)
 	}
@@ -175,6 +201,9 @@ func (d *dialer) explain(ctx context.Context, wire *meter, login *credentials, e
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		<-ctx.Done() // the deadline is its own
+	}
+	if said := wire.greeting(); ctx.Err() != nil && said != "" {
+		return t.fail(Transport, d.phase, fmt.Errorf("%w but %q", context.Cause(ctx), said))
 	}
 	if ctx.Err() != nil {
 		return t.fail(Transport, d.phase, context.Cause(ctx))
@@ -188,10 +217,32 @@ func (d *dialer) explain(ctx context.Context, wire *meter, login *credentials, e
 	if cause := d.over.gone(); cause != nil {
 		return t.fail(Transport, d.phase, cause)
 	}
-	if said := wire.greeting(); said != "" {
+	said := wire.greeting()
+	switch {
+	case said != "" && broken(err):
 		return t.fail(Transport, d.phase, fmt.Errorf("the host hung up and said %q", said))
+	case said != "":
+		return t.fail(Transport, d.phase, fmt.Errorf("the host does not greet as an SSH server, but says %q", said))
+	case strings.HasPrefix(wire.version(), "SSH-1.") && !strings.HasPrefix(wire.version(), "SSH-1.99"):
+		return t.fail(Transport, d.phase, fmt.Errorf("the host speaks only the first version of SSH, which is broken: it says %q", wire.version()))
 	}
 	return t.fail(Transport, d.phase, lost(bare(err)))
+}
+
+// charged notes what sshd's penalties make of a failed handshake. What they do not know is what
+// we know better: that we hung up before we tried anything.
+func (d *dialer) charged(ctx context.Context, wire *meter, e *Error) *Error {
+	said := wire.greeting()
+	switch {
+	case strings.HasPrefix(said, "Exceeded MaxStartups"):
+		e.full = true
+	case strings.HasPrefix(said, "Not allowed at this time"): // the penalty for others, or for what we did before our start
+	case e.Phase == PhaseBanner, e.Kind == Config, e.Phase == PhaseKex && ctx.Err() != nil:
+		e.penalty = hangupPenalty
+	default: // also what may be a crash of the host's, and a host key that we do not trust
+		e.penalty = loginPenalty
+	}
+	return e
 }
 
 // broken reports whether a handshake ended because the connection did, and not because the

@@ -35,15 +35,16 @@ type Phase string
 
 // The phases, in their order.
 const (
-	PhaseResolve   Phase = "resolve"   // looking up the host's address
-	PhaseDial      Phase = "dial"      // opening the network connection
-	PhaseHandshake Phase = "handshake" // banner and key exchange
-	PhaseHostKey   Phase = "hostkey"   // checking the host's key
-	PhaseAuth      Phase = "auth"      // logging in
-	PhaseQueue     Phase = "queue"     // waiting for one of the link's sessions
-	PhaseOpen      Phase = "open"      // opening a session
-	PhaseExec      Phase = "exec"      // starting the command
-	PhaseOutput    Phase = "output"    // waiting for its output and its end
+	PhaseResolve Phase = "resolve" // looking up the host's address
+	PhaseDial    Phase = "dial"    // waiting for a turn, and opening the network connection
+	PhaseBanner  Phase = "banner"  // waiting for the host to greet as an SSH server
+	PhaseKex     Phase = "kex"     // key exchange
+	PhaseHostKey Phase = "hostkey" // checking the host's key
+	PhaseAuth    Phase = "auth"    // logging in
+	PhaseQueue   Phase = "queue"   // waiting for one of the link's sessions
+	PhaseOpen    Phase = "open"    // opening a session
+	PhaseExec    Phase = "exec"    // starting the command
+	PhaseOutput  Phase = "output"  // waiting for its output and its end
 )
 
 // String returns the phase.
@@ -51,7 +52,7 @@ func (p Phase) String() string { return string(p) }
 
 // Phases lists all phases in their order.
 func Phases() []Phase {
-	return []Phase{PhaseResolve, PhaseDial, PhaseHandshake, PhaseHostKey, PhaseAuth, PhaseQueue, PhaseOpen, PhaseExec, PhaseOutput}
+	return []Phase{PhaseResolve, PhaseDial, PhaseBanner, PhaseKex, PhaseHostKey, PhaseAuth, PhaseQueue, PhaseOpen, PhaseExec, PhaseOutput}
 }
 
 // Error says why a command has no result. It never holds a password, an environment or a
@@ -63,6 +64,9 @@ type Error struct {
 	Addr  string    // Target.Addr
 	Retry time.Time // when the link may be dialled again, if that is not at once
 	Err   error
+
+	penalty int  // what sshd's PerSourcePenalties may charge for it, in seconds
+	full    bool // the host had no room for one more connection
 }
 
 // Error returns the host, the phase and the cause, and when the next attempt may be made.
@@ -92,6 +96,12 @@ var (
 	// connection may be tried.
 	errLost = errors.New("connection lost")
 )
+
+// SilenceError is the cause of an Error of PingWithin.
+type SilenceError struct{ Limit time.Duration }
+
+// Error says how long it was silent.
+func (e *SilenceError) Error() string { return fmt.Sprintf("no sign of life within %s", e.Limit) }
 
 // fail returns an Error about the target.
 func (t Target) fail(k Kind, p Phase, err error) *Error {

@@ -50,6 +50,9 @@ func TestHurry(t *testing.T) {
 		m.Hurry(target) // again within ten seconds
 		check(2)
 		time.Sleep(11 * time.Second)
+		m.Hurry(target) // two logins have failed within 30 s: one more might lock us out
+		check(2)
+		time.Sleep(shortMemory)
 		m.Hurry(target)
 		check(3)
 	})

@@ -41,11 +41,11 @@ func ofBastion(err error) bool {
 
 // bastion returns the connection of the bastion that the target is behind, nil if it is behind
 // none. All that are behind it wait for the same dial and get the same error.
-func (l *link) bastion(ctx context.Context) (*conn, error) {
+func (l *link) bastion(ctx context.Context, u urgency) (*conn, error) {
 	if l.via == nil {
 		return nil, nil
 	}
-	c, err := l.via.connect(ctx)
+	c, err := l.via.connect(ctx, u)
 	if err == nil {
 		return c, nil
 	}
@@ -293,7 +293,7 @@ func (l *link) retire(c *conn) {
 func (l *link) askForOthers() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.last != nil && l.last.Kind == Transport && time.Since(l.lastAt) >= hurryEvery {
+	if l.last != nil && l.last.Kind == Transport && !l.last.punished() && time.Since(l.lastAt) >= hurryEvery {
 		l.retry = time.Time{}
 	}
 }

@@ -267,7 +267,7 @@ func TestBastionDoesNotForward(t *testing.T) {
 		web := behind(target(server), called(target(bastion), "jump1"))
 		change(&web)
 		_, err := m.Run(within(t, 20*time.Second), web, Command{Shell: "true"})
-		if e := kind(t, err, k, p); !strings.Contains(e.Error(), want) || p != PhaseHandshake && !strings.Contains(e.Error(), "bastion jump1 ("+bastion.Addr+")") {
+		if e := kind(t, err, k, p); !strings.Contains(e.Error(), want) || p != PhaseBanner && !strings.Contains(e.Error(), "bastion jump1 ("+bastion.Addr+")") {
 			t.Errorf("err = %v, want one with %q", e, want)
 		}
 		sh(t, m, *web.Via, "true") // the bastion itself is well
@@ -290,7 +290,7 @@ func TestBastionDoesNotForward(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mute.Close()
-	f(sshdtest.Options{}, func(t *Target) { t.Addr, t.ConnectTimeout = mute.Addr().String(), 300*time.Millisecond }, Transport, PhaseHandshake, ": no answer within 300ms")
+	f(sshdtest.Options{}, func(t *Target) { t.Addr, t.ConnectTimeout = mute.Addr().String(), 300*time.Millisecond }, Transport, PhaseBanner, ": no answer within 300ms")
 }
 
 // A frozen bastion is found out, and named, by those behind it.

@@ -173,7 +173,7 @@ func TestLoginThatHangs(t *testing.T) {
 	}
 	ran := filepath.Join(t.TempDir(), "ran")
 	exit, err := m.Run(t.Context(), target, Command{Shell: "touch " + ran + "; sleep 300", Timeout: 100 * time.Millisecond})
-	kind(t, err, Timeout, PhaseOutput)
+	kind(t, err, Timeout, PhaseExec)
 	if !exit.Orphan || m.Stats().Orphans != 1 {
 		t.Errorf("exit = %+v, stats %+v, want an orphan", exit, m.Stats())
 	}

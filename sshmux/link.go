@@ -3,9 +3,11 @@ package sshmux
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,7 +22,12 @@ type link struct {
 	target Target
 	via    *link         // the bastion's that the target is behind; nil: none
 	turn   chan struct{} // size 1: held by the one dial that is under way
-	users  int           // calls that use the link, and links that go through it; guarded by Mux.mu
+	// passages is held by the handshakes through a bastion; nil: the link is none's. Set under
+	// Mux.mu before the first of them.
+	passages chan struct{}
+	users    int // calls that use the link, and links that go through it; guarded by Mux.mu
+
+	good atomic.Bool // the newest login did not fail
 
 	mu       sync.Mutex
 	closed   bool
@@ -32,6 +39,7 @@ type link struct {
 	failures int       // in a row, all of one kind
 	retry    time.Time
 	hurried  time.Time // when hurry last had an effect
+	ordered  bool      // by hurry: the next dial
 	last     *Error    // the newest failure
 	lastAt   time.Time
 	dials    uint64
@@ -41,6 +49,7 @@ type link struct {
 type attempt struct {
 	started time.Time
 	cancel  context.CancelFunc
+	turn    *turn
 	done    chan struct{} // closed when conn or err is set
 	conn    *conn
 	err     *Error
@@ -50,7 +59,7 @@ type attempt struct {
 // was sent is replaced once.
 func (l *link) run(ctx context.Context, r *request) (Exit, error) {
 	for first := true; ; first = false {
-		c, err := l.connect(ctx)
+		c, err := l.connect(ctx, r.urgency())
 		if err != nil {
 			return notRun, err
 		}
@@ -68,10 +77,16 @@ func (l *link) run(ctx context.Context, r *request) (Exit, error) {
 
 // ping connects and waits for a sign of life. A connection that ends instead is replaced once:
 // the host may be well, and only the connection have been forgotten on the way.
-func (l *link) ping(ctx context.Context) (time.Duration, error) {
+func (l *link) ping(ctx context.Context, limit time.Duration) (time.Duration, error) {
 	l.askAgain()
+	if limit > 0 {
+		l.awaitTurn(ctx)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, &SilenceError{limit})
+		defer cancel()
+	}
 	for first := true; ; first = false {
-		c, err := l.connect(ctx)
+		c, err := l.connect(ctx, scheduled)
 		if err != nil {
 			return 0, err
 		}
@@ -98,7 +113,7 @@ func (l *link) askAgain() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.last != nil && l.last.Kind == Transport {
+	if l.last != nil && l.last.Kind == Transport && !l.last.punished() {
 		l.retry = time.Time{}
 	}
 }
@@ -111,15 +126,15 @@ func (l *link) hurry() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now := time.Now(); now.Sub(l.hurried) >= hurryEvery {
-		l.retry, l.hurried = time.Time{}, now
+		l.retry, l.hurried, l.ordered = time.Time{}, now, true
 	}
 }
 
 // connect returns the connection, and dials if there is none. There is one dial at a time, and
 // callers share its outcome; after a failure, callers get the same error at once until it is
 // time to try again.
-func (l *link) connect(ctx context.Context) (*conn, error) {
-	c, a, err := l.seek()
+func (l *link) connect(ctx context.Context, u urgency) (*conn, error) {
+	c, a, err := l.seek(u)
 	if c != nil || err != nil {
 		return c, err
 	}
@@ -130,12 +145,31 @@ func (l *link) connect(ctx context.Context) (*conn, error) {
 		}
 		return a.conn, nil
 	case <-ctx.Done():
-		return nil, l.target.fail(Transport, PhaseDial, context.Cause(ctx))
+	}
+	cause := context.Cause(ctx)
+	select {
+	case <-a.turn.begun:
+	default:
+		cause = fmt.Errorf("waiting for its turn: %w", cause)
+	}
+	return nil, l.target.fail(Transport, PhaseDial, cause)
+}
+
+// awaitTurn returns when the dial, if there is need of one, has begun.
+func (l *link) awaitTurn(ctx context.Context) {
+	_, a, _ := l.seek(scheduled)
+	if a == nil {
+		return
+	}
+	select {
+	case <-a.turn.begun:
+	case <-a.done:
+	case <-ctx.Done():
 	}
 }
 
 // seek returns the connection, the dial to wait for, or the reason why there is neither.
-func (l *link) seek() (*conn, *attempt, error) {
+func (l *link) seek(u urgency) (*conn, *attempt, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -145,19 +179,23 @@ func (l *link) seek() (*conn, *attempt, error) {
 		l.renewWorn()
 		return l.conn, nil, nil
 	case l.dialling != nil:
+		l.mux.turns.hurry(l.dialling.turn, u)
 		return nil, l.dialling, nil
 	case time.Now().Before(l.retry):
 		again := *l.last
 		again.Retry = l.retry
 		return nil, nil, &again
 	}
-	return nil, l.begin(), nil
+	return nil, l.begin(u), nil
 }
 
 // begin begins a dial. The caller holds mu.
-func (l *link) begin() *attempt {
+func (l *link) begin(u urgency) *attempt {
 	ctx, cancel := context.WithCancel(context.Background()) // a dial outlives the call that began it
-	a := &attempt{started: time.Now(), cancel: cancel, done: make(chan struct{})}
+	if l.ordered {
+		u, l.ordered = ordered, false
+	}
+	a := &attempt{started: time.Now(), cancel: cancel, turn: newTurn(u), done: make(chan struct{})}
 	l.dialling = a
 	l.mux.owners.Go(func() { l.own(ctx, a) })
 	return a
@@ -165,7 +203,7 @@ func (l *link) begin() *attempt {
 
 // own is the goroutine of one connection, from the dial to the end.
 func (l *link) own(ctx context.Context, a *attempt) {
-	c, err := l.dial(ctx)
+	c, err := l.dial(ctx, a.turn)
 	a.cancel()
 	l.settle(a, c, err)
 	if c == nil {
@@ -177,7 +215,7 @@ func (l *link) own(ctx context.Context, a *attempt) {
 }
 
 // dial connects. There is one dial at a time, for what purpose ever.
-func (l *link) dial(ctx context.Context) (*conn, error) {
+func (l *link) dial(ctx context.Context, w *turn) (*conn, error) {
 	select {
 	case l.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -185,14 +223,15 @@ func (l *link) dial(ctx context.Context) (*conn, error) {
 	}
 	defer func() { <-l.turn }()
 	for first := true; ; first = false {
-		over, err := l.bastion(ctx)
+		over, err := l.bastion(ctx, l.mux.turns.urgencyOf(w))
 		if err != nil {
 			return nil, err
 		}
-		c, err := l.dialOver(ctx, over)
+		c, err := l.dialOver(ctx, over, w)
 		if !first || !errors.Is(err, errLost) {
 			return c, err
 		}
+		w = newTurn(l.mux.turns.urgencyOf(w))
 		select {
 		case <-over.dead: // and so another one can be had
 		case <-ctx.Done():
@@ -201,16 +240,27 @@ func (l *link) dial(ctx context.Context) (*conn, error) {
 	}
 }
 
-// dialOver is one attempt to connect.
-func (l *link) dialOver(ctx context.Context, over *conn) (*conn, error) {
+// dialOver is one attempt to connect, when its turn has come.
+func (l *link) dialOver(ctx context.Context, over *conn, w *turn) (*conn, error) {
+	a, err := l.admit(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	var failure *Error
+	defer func() { a.giveBack(failure) }()
 	l.mu.Lock()
 	l.dials++
 	l.mu.Unlock()
 	l.mux.counters.dials.Add(1)
-	c, err := l.mux.dial(ctx, l.target, over)
+	c, err := l.mux.dial(ctx, l.target, over, a.pass)
 	if err != nil {
+		failure, _ = errors.AsType[*Error](err)
+		if failure != nil && failure.penalty > 0 {
+			l.good.Store(false)
+		}
 		return nil, err
 	}
+	l.good.Store(true)
 	c.link = l
 	return c, nil
 }
@@ -254,13 +304,17 @@ func (l *link) failed(err error) (told *Error, tell func()) {
 	if ofBastion(e) {
 		return l.held(e)
 	}
+	if _, ok := errors.AsType[*spared](e); ok {
+		l.retry = e.Retry
+		return l.held(e)
+	}
 	l.mux.counters.failed(e.Phase)
-	news := l.last == nil || l.last.Err.Error() != e.Err.Error()
-	if l.last != nil && l.last.Kind != e.Kind {
+	news := l.last == nil || l.last.reason() != e.reason()
+	if l.last != nil && (l.last.Kind != e.Kind || l.last.punished() != e.punished()) {
 		l.failures = 0
 	}
 	l.failures++
-	l.retry = time.Now().Add(pause(e.Kind, l.failures))
+	l.retry = later(time.Now().Add(pause(e, l.failures)), l.mux.lockout.next(l.target))
 	l.last, l.lastAt = e, time.Now()
 	tell = func() {}
 	if !l.closed && news {
@@ -319,7 +373,7 @@ func (l *link) mourn(c *conn, cause error) bool {
 	}
 	l.failures++
 	if l.failures > 1 {
-		l.retry = time.Now().Add(pause(Transport, l.failures-1))
+		l.retry = time.Now().Add(pause(l.target.fail(Transport, PhaseOutput, cause), l.failures-1))
 	}
 	l.last, l.lastAt = l.target.fail(Transport, PhaseOutput, cause), time.Now()
 	return true
@@ -341,20 +395,28 @@ func (l *link) close(cause error) {
 	}
 }
 
+// punished reports whether hosts may punish such a failure so much that it must not be repeated
+// soon.
+func (e *Error) punished() bool {
+	return e.Kind == Auth || e.Kind == HostKey || e.penalty >= loginPenalty
+}
+
 // pause returns how long to wait after the nth failure in a row. Hosts that punish failed
 // logins lock out the whole address after three quick ones (RULES S1), so these are repeated
-// slowly. A quarter is random, so that hosts behind one failure do not come back at once.
-func pause(k Kind, n int) time.Duration {
-	first, most := time.Second, time.Minute
-	switch k {
-	case Auth, HostKey:
-		first, most = 15*time.Second, 10*time.Minute
-	case Config:
+// slowly: nine times in the first hour, which leaves the tenth to people. A quarter is random, so
+// that hosts behind one failure do not come back at once.
+func pause(e *Error, n int) time.Duration {
+	first, most, factor := time.Second, time.Minute, time.Duration(2)
+	switch {
+	case e.punished():
+		first, most, factor = 15*time.Second, 10*time.Minute, 3
+	case e.Kind == Config:
 		most = 15 * time.Second // nothing is sent, and the file may be mended any time
 	}
-	d := most
-	if n < 16 {
-		d = min(most, first<<(n-1))
+	d := first
+	for ; n > 1 && d < most; n-- {
+		d *= factor
 	}
+	d = min(d, most)
 	return d + rand.N(d/4)
 }

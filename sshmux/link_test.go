@@ -49,7 +49,7 @@ func TestFrozenServer(t *testing.T) {
 	other := target
 	other.ConnectTimeout = 500 * time.Millisecond
 	_, err = m.Run(t.Context(), other, Command{Shell: "true"})
-	kind(t, err, Transport, PhaseHandshake)
+	kind(t, err, Transport, PhaseBanner)
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("took %v", took)
 	}
@@ -211,7 +211,7 @@ func TestTooManyConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = m.Run(within(t, 10*time.Second), target, Command{Shell: "true"})
-	if e := kind(t, err, Transport, PhaseHandshake); !strings.Contains(e.Error(), "MaxStartups") {
+	if e := kind(t, err, Transport, PhaseBanner); !strings.Contains(e.Error(), "MaxStartups") {
 		t.Errorf("err = %v, want what sshd said", err)
 	}
 }

@@ -21,8 +21,9 @@ type meter struct {
 	gone     atomic.Bool  // it has ended, whoever did that
 	last     atomic.Int64 // when bytes were last received, in nanoseconds since made
 
-	mu    sync.Mutex
-	first []byte // the first bytes received, for an error text
+	mu      sync.Mutex
+	first   []byte    // the first bytes received, for an error text
+	greeted time.Time // when the first line of them that is SSH was complete
 }
 
 func newMeter(c net.Conn, counters *counters) *meter {
@@ -67,6 +68,9 @@ func (m *meter) keep(p []byte) {
 	defer m.mu.Unlock()
 	if room := 256 - len(m.first); room > 0 {
 		m.first = append(m.first, p[:min(room, len(p))]...)
+		if m.greeted.IsZero() && m.hasVersion() {
+			m.greeted = time.Now()
+		}
 	}
 }
 
@@ -79,6 +83,23 @@ func (m *meter) greeting() string {
 		return ""
 	}
 	return clean(m.first)
+}
+
+// hasVersion reports whether the peer has said which SSH it speaks. The caller holds mu.
+func (m *meter) hasVersion() bool {
+	for line := range bytes.Lines(m.first) {
+		if bytes.HasPrefix(line, []byte("SSH-")) && bytes.HasSuffix(line, []byte("\n")) {
+			return true
+		}
+	}
+	return false
+}
+
+// greetedAt returns when the peer had greeted; zero: it has not.
+func (m *meter) greetedAt() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.greeted
 }
 
 // version returns how the peer's sshd calls itself, as far as it has.

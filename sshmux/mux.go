@@ -20,6 +20,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -34,6 +35,14 @@ type Options struct {
 	// ConnectTimeout bounds one attempt to connect, from the look-up of the name to the login;
 	// 0 means 10 s.
 	ConnectTimeout time.Duration
+	// DialRate is how many dials may begin in a second, on all links together; 0 means 200.
+	DialRate int
+	// MaxDials is how many dials may be under way at a time; 0 means 1000.
+	MaxDials int
+	// TurnTimeout bounds a dial's wait for its turn, which DialRate, MaxDials and the other
+	// dials to the same address or through the same bastion delay; 0 means 5 min. It comes
+	// before ConnectTimeout.
+	TurnTimeout time.Duration
 	// OpenTimeout bounds the wait for the answer to a request for a session; 0 means 15 s. A
 	// server that refuses because it has too many sessions of ours is asked again for up to
 	// QueueTimeout.
@@ -43,8 +52,8 @@ type Options struct {
 	// KeepaliveInterval is how long a link may be silent until it is asked for a sign of life;
 	// 0 means 15 s.
 	KeepaliveInterval time.Duration
-	// KeepaliveTimeout is how long the answer may take before it counts as missed; 0 means 7.5
-	// s.
+	// KeepaliveTimeout is how long the answer may take before it counts as missed; 0 means 7/15
+	// of KeepaliveInterval, so that a link that is gone is given up in less than 30 s.
 	KeepaliveTimeout time.Duration
 	// KeepaliveCount is how many misses in a row end the link; 0 means 2.
 	KeepaliveCount int
@@ -58,10 +67,13 @@ func (o Options) withDefaults() Options {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.ConnectTimeout = or(o.ConnectTimeout, 10*time.Second)
+	o.DialRate = or(o.DialRate, 200)
+	o.MaxDials = or(o.MaxDials, 1000)
+	o.TurnTimeout = or(o.TurnTimeout, 5*time.Minute)
 	o.OpenTimeout = or(o.OpenTimeout, 15*time.Second)
 	o.QueueTimeout = or(o.QueueTimeout, time.Minute)
 	o.KeepaliveInterval = or(o.KeepaliveInterval, 15*time.Second)
-	o.KeepaliveTimeout = or(o.KeepaliveTimeout, 7500*time.Millisecond)
+	o.KeepaliveTimeout = or(o.KeepaliveTimeout, o.KeepaliveInterval*7/15)
 	o.KeepaliveCount = or(o.KeepaliveCount, 2)
 	return o
 }
@@ -82,6 +94,8 @@ type Mux struct {
 	keys     keyCache
 	buffers  sync.Pool // of *[]byte, for output on its way
 	counters counters
+	turns    turns
+	lockout  lockout
 
 	mu     sync.Mutex
 	closed bool
@@ -94,8 +108,15 @@ type Mux struct {
 
 // New returns a Mux. It opens nothing and starts nothing; call Close when done with it.
 func New(o Options) *Mux {
+	var lookup func(context.Context, string, string) ([]netip.Addr, error)
+	if o.Dial == nil {
+		lookup = net.DefaultResolver.LookupNetIP
+	}
+	o = o.withDefaults()
 	return &Mux{
-		options: o.withDefaults(),
+		options: o,
+		turns:   turns{every: time.Second / time.Duration(o.DialRate), most: o.MaxDials},
+		lockout: lockout{short: shortMemory, long: longMemory, lookup: lookup, doors: make(map[string]*door)},
 		buffers: sync.Pool{New: func() any { b := make([]byte, 16<<10); return &b }},
 		calls:   make(map[*call]bool),
 		links:   make(map[string]*link),
@@ -128,18 +149,24 @@ func (m *Mux) Run(ctx context.Context, t Target, c Command) (Exit, error) {
 // Ping connects to a host unless the link is up, asks it for a sign of life, and returns how
 // long the answer took.
 func (m *Mux) Ping(ctx context.Context, t Target) (rtt time.Duration, err error) {
+	return m.PingWithin(ctx, t, 0)
+}
+
+// PingWithin is Ping with a limit to the time that the host has, in which a wait for the turn to
+// dial does not count. 0 means none but those of Options.
+func (m *Mux) PingWithin(ctx context.Context, t Target, limit time.Duration) (rtt time.Duration, err error) {
 	ctx, call, err := m.join(ctx, t)
 	if err != nil {
 		return 0, err
 	}
 	defer m.leave(call)
-	return call.link.ping(ctx)
+	return call.link.ping(ctx, limit)
 }
 
 // Hurry lets the next command for t connect at once, and its bastions too, whatever pause a
 // failure has called for: a person has mended what was wrong, or believes so. It does so
-// once in ten seconds at most, because hosts lock out those who log in in vain
-// too often (RULES S1).
+// once in ten seconds at most, and not where one more failed login might have the host lock us
+// out (RULES S1).
 func (m *Mux) Hurry(t Target) {
 	m.mu.Lock()
 	l := m.links[t.Key()]
@@ -251,6 +278,9 @@ func (m *Mux) link(key string, t Target) *link {
 	l := &link{mux: m, target: t.clone(), turn: make(chan struct{}, 1)}
 	if via := l.target.Via; via != nil {
 		l.via = m.link(via.Key(), *via)
+		if l.via.passages == nil {
+			l.via.passages = make(chan struct{}, passages)
+		}
 		l.via.users++
 	}
 	m.links[key] = l

@@ -28,6 +28,7 @@ type probe struct {
 	mu         sync.Mutex
 	began      time.Time // when the newest step did
 	steps      []Step
+	wire       *meter // nil: there is none yet
 	key        *Shown
 	algorithms ssh.NegotiatedAlgorithms
 	allowed    []string // the methods that the host allows
@@ -104,15 +105,21 @@ func (m *Mux) probe(ctx context.Context, t Target, p *probe) error {
 }
 
 // probeDial connects and logs in.
-func (m *Mux) probeDial(ctx context.Context, l *link, p *probe) (*conn, error) {
+func (m *Mux) probeDial(ctx context.Context, l *link, p *probe) (_ *conn, err error) {
+	var failure *Error
 	t := l.target
-	over, err := l.bastion(ctx)
+	over, err := l.bastion(ctx, ordered)
 	if err != nil {
 		return nil, err
 	}
 	if over != nil {
 		p.done("bastion", label(over.target))
 	}
+	a, err := l.admit(ctx, newTurn(ordered))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { a.giveBack(failure) }()
 	timeout := or(t.ConnectTimeout, m.options.ConnectTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v", timeout))
 	defer cancel()
@@ -133,10 +140,18 @@ func (m *Mux) probeDial(ctx context.Context, l *link, p *probe) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.wire = wire
 	p.done(PhaseDial.String(), p.reached(wire, t, over))
+	if err := a.pass.reached(ctx, wire.RemoteAddr()); err != nil {
+		wire.Close()
+		failure, _ = errors.AsType[*Error](err)
+		return nil, err
+	}
 	c, err := d.handshake(ctx, wire, login)
-	p.shake(wire.version())
+	p.greeted()
+	p.shake()
 	if err != nil {
+		failure, _ = errors.AsType[*Error](err)
 		return nil, err
 	}
 	p.done(PhaseAuth.String(), p.said(PhaseAuth)+p.worked(login))
@@ -179,7 +194,8 @@ func (p *probe) done(name, said string) {
 func (p *probe) watch(config *ssh.ClientConfig, login *credentials) {
 	check := config.HostKeyCallback
 	config.HostKeyCallback = func(name string, addr net.Addr, key ssh.PublicKey) error {
-		p.done(PhaseHandshake.String(), "")
+		p.greeted()
+		p.done(PhaseKex.String(), "")
 		return check(name, addr, key)
 	}
 	config.AuthCallback = func(a *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
@@ -220,19 +236,32 @@ func (p *probe) judged(s *Shown, err error) {
 	}
 }
 
-// shake adds to the key exchange what is known of it only now.
-func (p *probe) shake(version string) {
+// greeted ends the step of the host's greeting, if it has come, at the time at which it did.
+func (p *probe) greeted() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	said := []string{version, "Alf is " + clientVersion}
-	if a := p.algorithms; a.KeyExchange != "" {
-		said = append(said, a.KeyExchange, a.HostKey, a.Write.Cipher)
-		if a.Write.MAC != "" {
-			said = append(said, a.Write.MAC)
-		}
+	at := p.wire.greetedAt()
+	if at.IsZero() || slices.ContainsFunc(p.steps, func(s Step) bool { return s.Name == PhaseBanner.String() }) {
+		return
+	}
+	p.steps = append(p.steps, Step{Name: PhaseBanner.String(), Took: at.Sub(p.began), Said: p.wire.version() + ", Alf is " + clientVersion})
+	p.began = at
+}
+
+// shake adds to the key exchange what is known of it only now.
+func (p *probe) shake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a := p.algorithms
+	if a.KeyExchange == "" {
+		return
+	}
+	said := []string{a.KeyExchange, a.HostKey, a.Write.Cipher}
+	if a.Write.MAC != "" {
+		said = append(said, a.Write.MAC)
 	}
 	for i, s := range p.steps {
-		if s.Name == PhaseHandshake.String() {
+		if s.Name == PhaseKex.String() {
 			p.steps[i].Said = strings.Join(said, ", ")
 		}
 	}

@@ -38,7 +38,7 @@ func TestProbe(t *testing.T) {
 	target.IdentityFiles = append([]string{file}, target.IdentityFiles...)
 	steps := m.Probe(within(t, 20*time.Second), target)
 	want := map[string]string{
-		"resolve": "127.0.0.1", "dial": "127.0.0.1:" + port, "handshake": "SSH-2.0-OpenSSH", "ping": "5 round trips, from ",
+		"resolve": "127.0.0.1", "dial": "127.0.0.1:" + port, "banner": "SSH-2.0-OpenSSH", "kex": "ssh-ed25519", "ping": "5 round trips, from ",
 		"profile": "the login prints nothing of its own", "clock": "as Alf's", "sessions": "10 at a time, or more; Alf uses up to 5",
 		"hostkey": server.Fingerprint + ", known from " + target.KnownHosts[0] + ":1",
 		"auth":    "publickey " + fingerprint(server.Signer.PublicKey()), "exec": "login shell /",
@@ -49,19 +49,22 @@ func TestProbe(t *testing.T) {
 		}
 		delete(want, s.Name)
 	}
-	if len(want) > 0 || !strings.Contains(steps[2].Said, "ssh-ed25519") {
+	if len(want) > 0 || !strings.Contains(steps[2].Said, "SSH-2.0") {
 		t.Errorf("Probe() = %+v, missing %v", steps, want)
 	}
-	if strings.Contains(steps[4].Said, fingerprint(server2)) {
-		t.Errorf("auth says %q: that key was refused", steps[4].Said)
+	if strings.Contains(steps[5].Said, fingerprint(server2)) {
+		t.Errorf("auth says %q: that key was refused", steps[5].Said)
 	}
 	if server.Accepted() != 1 {
 		t.Errorf("%d logins, want 1", server.Accepted())
 	}
 }
 
+// anew returns a Target for another sshd.
+func anew(t *testing.T) Target { return target(sshdtest.Start(t, sshdtest.Options{})) }
+
 func TestProbeFails(t *testing.T) {
-	m, target, server := start(t, sshdtest.Options{})
+	m, target, _ := start(t, sshdtest.Options{})
 	f := func(target Target, want string, k Kind, said string) {
 		t.Helper()
 		names, last := probed(t, m, target)
@@ -73,17 +76,20 @@ func TestProbeFails(t *testing.T) {
 	_, text := sshdtest.NewKey(t)
 	stranger.IdentityFiles = []string{filepath.Join(t.TempDir(), "key")}
 	writeKey(t, stranger.IdentityFiles[0], text)
-	f(stranger, "dial handshake hostkey auth", Auth, "the host allows publickey; it refused publickey with ssh-ed25519 SHA256:")
+	f(stranger, "dial banner kex hostkey auth", Auth, "the host allows publickey; it refused publickey with ssh-ed25519 SHA256:")
+	target = anew(t) // one more refused login and the host is spared
 	unknown := target
 	unknown.KnownHosts = []string{filepath.Join(t.TempDir(), "missing")}
-	f(unknown, "dial handshake hostkey", HostKey, server.Fingerprint+", new")
+	f(unknown, "dial banner kex hostkey", HostKey, "ssh-ed25519 SHA256:")
 	nowhere := target
 	nowhere.Addr = "host.invalid:22"
 	f(nowhere, "resolve", Transport, "")
 	behind := target
-	behind.Via = &stranger
+	jump := anew(t)
+	jump.IdentityFiles = stranger.IdentityFiles
+	behind.Via = &jump
 	f(behind, "bastion", Auth, "")
-	server.Stop()
+	target.Addr = "127.0.0.1:1"
 	f(target, "dial", Transport, "")
 }
 
@@ -174,7 +180,7 @@ func TestProbeThroughBastion(t *testing.T) {
 	m, target, _ := start(t, sshdtest.Options{})
 	bastion := sshdtest.Start(t, sshdtest.Options{})
 	target.Via = &Target{Name: "jump1", Addr: bastion.Addr, User: bastion.User, IdentityFiles: []string{bastion.ClientKey}, KnownHosts: []string{bastion.KnownHosts}}
-	if names, last := probed(t, m, target); names != "bastion dial handshake hostkey auth exec profile clock sessions ping" || last.Err != nil {
+	if names, last := probed(t, m, target); names != "bastion dial banner kex hostkey auth exec profile clock sessions ping" || last.Err != nil {
 		t.Errorf("Probe() = %q, %+v", names, last)
 	}
 }

@@ -17,7 +17,7 @@ func (l *link) renewWorn() {
 	if l.closed || l.dialling != nil || time.Now().Before(l.retry) || !l.conn.slots.worn() {
 		return
 	}
-	l.begin()
+	l.begin(scheduled)
 }
 
 // replaced is called when another connection has taken the place of c. Who waits there for a

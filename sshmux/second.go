@@ -53,7 +53,7 @@ func (l *link) seekSecond() *second {
 // ownSecond is the goroutine of a second connection, from the dial to the end.
 func (l *link) ownSecond(ctx context.Context, s *second) {
 	defer s.cancel(nil)
-	c, err := l.dial(ctx)
+	c, err := l.dial(ctx, newTurn(ordered))
 	if err != nil {
 		l.mu.Lock()
 		_, tell := l.failed(err)

@@ -474,7 +474,7 @@ func (s *session) end(kind Kind, cause error) (Exit, error) {
 		// The silence may be the host's or the network's; it says nothing about the command.
 		kind, cause = Transport, fmt.Errorf("%w: the host does not answer", cause)
 	}
-	return s.exit, s.conn.target.fail(kind, PhaseOutput, cause)
+	return s.exit, s.conn.target.fail(kind, s.phase(), cause)
 }
 
 // orphaned counts a command of which processes may live on, and tells of it.
@@ -527,6 +527,14 @@ func (s *session) hasBegun() bool {
 	default:
 		return false
 	}
+}
+
+// phase returns how far the command has come.
+func (s *session) phase() Phase {
+	if s.hasBegun() {
+		return PhaseOutput
+	}
+	return PhaseExec
 }
 
 // refusal returns what a login has said and how it ended, instead of running the command.

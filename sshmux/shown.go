@@ -37,7 +37,7 @@ func (m *Mux) HostKey(ctx context.Context, t Target) (*Shown, error) {
 	}
 	defer m.leave(call)
 	t = call.link.target
-	over, err := call.link.bastion(ctx)
+	over, err := call.link.bastion(ctx, ordered)
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +45,12 @@ func (m *Mux) HostKey(ctx context.Context, t Target) (*Shown, error) {
 	if err != nil {
 		return nil, t.fail(Config, PhaseHostKey, err)
 	}
+	a, err := call.link.admit(ctx, newTurn(ordered))
+	if err != nil {
+		return nil, err
+	}
+	var end *Error
+	defer func() { a.giveBack(end) }()
 	timeout := or(t.ConnectTimeout, m.options.ConnectTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v", timeout))
 	defer cancel()
@@ -54,7 +60,18 @@ func (m *Mux) HostKey(ctx context.Context, t Target) (*Shown, error) {
 		return nil, err
 	}
 	defer wire.Close()
-	return d.look(ctx, wire)
+	if err := a.pass.reached(ctx, wire.RemoteAddr()); err != nil {
+		end, _ = errors.AsType[*Error](err)
+		return nil, err
+	}
+	shown, err := d.look(ctx, wire)
+	if err != nil {
+		end, _ = errors.AsType[*Error](err)
+		return nil, err
+	}
+	end = t.fail(Transport, PhaseHostKey, errors.New("its key was looked at too often"))
+	end.penalty = hangupPenalty
+	return shown, nil
 }
 
 // look speaks SSH until the host has shown its key.
@@ -63,7 +80,7 @@ func (d *dialer) look(ctx context.Context, wire *meter) (*Shown, error) {
 		wire.SetDeadline(deadline)
 	}
 	defer context.AfterFunc(ctx, func() { wire.Close() })()
-	d.enter(PhaseHandshake)
+	d.enter(PhaseBanner)
 	seen := make(chan ssh.PublicKey, 1)
 	_, _, _, err := ssh.NewClientConn(wire, d.target.Addr, &ssh.ClientConfig{
 		ClientVersion:     clientVersion,
@@ -77,7 +94,7 @@ func (d *dialer) look(ctx context.Context, wire *meter) (*Shown, error) {
 	case key := <-seen:
 		return d.trust.show(key), nil
 	default:
-		return nil, d.explain(ctx, wire, new(credentials), err)
+		return nil, d.charged(ctx, wire, d.explain(ctx, wire, new(credentials), err))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 // counters grow as long as the Mux lives.
 type counters struct {
 	dials, lost, commands, refused, orphans, in, out atomic.Uint64
+	waiting                                          atomic.Int64 // dials, for their turn
 
 	mu     sync.Mutex
 	phases map[Phase]uint64 // failed dials
@@ -38,6 +39,7 @@ type Totals struct {
 	BytesOut uint64           // sent, as encrypted
 
 	States map[LinkState]int // links, by how they stand; each state is there
+	Turns  int               // dials that wait for their turn
 	InUse  int               // sessions in use on all links
 	Queued int               // commands that wait for one
 }
@@ -112,7 +114,7 @@ func (m *Mux) list() []*link {
 func (c *counters) totals() Totals {
 	t := Totals{
 		Dials: c.dials.Load(), Lost: c.lost.Load(), Commands: c.commands.Load(), Refused: c.refused.Load(),
-		Orphans: c.orphans.Load(), BytesIn: c.in.Load(), BytesOut: c.out.Load(),
+		Turns: int(c.waiting.Load()), Orphans: c.orphans.Load(), BytesIn: c.in.Load(), BytesOut: c.out.Load(),
 		Failures: make(map[Phase]uint64),
 		States:   map[LinkState]int{Down: 0, Dialling: 0, Up: 0},
 	}

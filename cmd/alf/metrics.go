@@ -123,6 +123,7 @@ func (h *house) measureLinks() {
 		return floats(links().Failures)
 	})
 	m.GaugeBy("alf_ssh_links", "Shared connections, by state.", "state", func() map[string]float64 { return floats(links().States) })
+	m.Gauge("alf_ssh_dials_waiting", "Dials that wait for their turn.", func() float64 { return float64(links().Turns) })
 	m.GaugeBy("alf_ssh_sessions", "Sessions in use on all connections, and commands that wait for one.", "state", func() map[string]float64 {
 		t := links()
 		return map[string]float64{"used": float64(t.InUse), "queued": float64(t.Queued)}

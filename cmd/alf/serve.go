@@ -116,7 +116,11 @@ func build(c *config.Config, record journal, logs *logs) (*house, error) {
 	h := &house{started: c, logs: logs, record: record, view: view.New()}
 	h.adopt(c, 0)
 	var err error
-	h.runner, err = runner.New(runner.Options{Log: h.logs.room("ssh"), LocalUser: c.Daemon.LocalUser})
+	h.runner, err = runner.New(runner.Options{
+		Log: h.logs.room("ssh"), LocalUser: c.Daemon.LocalUser,
+		DialRate: c.Dialling.Rate, MaxDials: c.Dialling.Most,
+		KeepaliveInterval: c.Dialling.KeepaliveInterval, KeepaliveCount: c.Dialling.KeepaliveCount,
+	})
 	if err != nil {
 		return nil, err
 	}

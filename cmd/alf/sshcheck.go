@@ -30,7 +30,8 @@ happened and how long it took:
   bastion    the last one on the way
   resolve    the look-up of the name
   dial       the network connection
-  handshake  versions and algorithms
+  banner     the host's version, and Alf's
+  kex        algorithms
   hostkey    the host's key, and where it is known from
   auth       what the host allows to log in with, what it refused, and what it took
   exec       the system, the login shell, and what /bin/sh is
@@ -192,7 +193,7 @@ func advice(h *alf.Host, s sshmux.Step) string {
 		return fmt.Sprintf("mend address of host %q, or the look-up of names: getent hosts %s", h.Name, h.Address)
 	case sshmux.PhaseDial:
 		return fmt.Sprintf("see that the host is up, that its sshd listens on port %s, and that no firewall is between: nc -vz %s %s", port, h.Address, port)
-	case sshmux.PhaseHandshake:
+	case sshmux.PhaseBanner, sshmux.PhaseKex:
 		return fmt.Sprintf("see what answers on port %s: nc %s %[1]s; an sshd that hangs up says why in its log (MaxStartups, PerSourcePenalties, hosts.deny)", port, h.Address)
 	case sshmux.PhaseHostKey:
 		return fmt.Sprintf("see what keys the host has: alf ssh trust %s", h.Name)
