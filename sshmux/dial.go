@@ -21,7 +21,7 @@ const clientVersion = "SSH-2.0-Alf"
 // dialer is one attempt to connect to a target and to log in.
 type dialer struct {
 	mux    *Mux
-	target Target
+	target *Target
 	over   *conn // the bastion's connection; nil: there is none
 	trust  *trust
 	probe  *probe // who wants to know how it goes; nil: nobody
@@ -33,7 +33,7 @@ type dialer struct {
 
 // dial connects, through the bastion whose connection is over if that is not nil, and logs in.
 // What is wrong on our side is found before anything is sent. The error is an *Error.
-func (m *Mux) dial(ctx context.Context, t Target, over *conn) (*conn, error) {
+func (m *Mux) dial(ctx context.Context, t *Target, over *conn) (*conn, error) {
 	timeout := or(t.ConnectTimeout, m.options.ConnectTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v", timeout))
 	defer cancel()
@@ -41,7 +41,7 @@ func (m *Mux) dial(ctx context.Context, t Target, over *conn) (*conn, error) {
 	if err != nil {
 		return nil, t.fail(Config, PhaseHostKey, err)
 	}
-	login, err := m.newCredentials(ctx, t)
+	login, err := m.newCredentials(ctx, *t)
 	if err != nil {
 		return nil, t.fail(Config, PhaseAuth, err)
 	}
@@ -51,6 +51,7 @@ func (m *Mux) dial(ctx context.Context, t Target, over *conn) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer wire.forget()
 	return d.handshake(ctx, wire, login)
 }
 
@@ -79,7 +80,7 @@ func (d *dialer) connect(ctx context.Context) (*meter, error) {
 
 // tunnel has the bastion open it.
 func (d *dialer) tunnel(ctx context.Context) (*meter, error) {
-	raw, err := d.over.tunnel(ctx, d.target)
+	raw, err := d.over.tunnel(ctx, *d.target)
 	if err != nil {
 		return nil, err
 	}

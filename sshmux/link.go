@@ -200,7 +200,7 @@ func (l *link) dialOver(ctx context.Context, over *conn) (*conn, error) {
 	l.dials++
 	l.mu.Unlock()
 	l.mux.counters.dials.Add(1)
-	c, err := l.mux.dial(ctx, l.target, over)
+	c, err := l.mux.dial(ctx, &l.target, over)
 	if err != nil {
 		return nil, err
 	}

@@ -88,7 +88,7 @@ func (m *Mux) probeDial(ctx context.Context, l *link, p *probe) (*conn, error) {
 		return nil, err
 	}
 	if over != nil {
-		p.done("bastion", label(over.target))
+		p.done("bastion", label(*over.target))
 	}
 	timeout := or(t.ConnectTimeout, m.options.ConnectTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v", timeout))
@@ -96,7 +96,7 @@ func (m *Mux) probeDial(ctx context.Context, l *link, p *probe) (*conn, error) {
 	if err := p.resolve(ctx, t, over); err != nil {
 		return nil, err
 	}
-	known, err := m.hostKeys.trust(t)
+	known, err := m.hostKeys.trust(&t)
 	if err != nil {
 		return nil, t.fail(Config, PhaseHostKey, err)
 	}
@@ -105,7 +105,7 @@ func (m *Mux) probeDial(ctx context.Context, l *link, p *probe) (*conn, error) {
 		return nil, t.fail(Config, PhaseAuth, err)
 	}
 	defer login.close()
-	d := &dialer{mux: m, target: t, over: over, trust: known, probe: p, phase: PhaseDial}
+	d := &dialer{mux: m, target: &t, over: over, trust: known, probe: p, phase: PhaseDial}
 	wire, err := d.connect(ctx)
 	if err != nil {
 		return nil, err

@@ -143,7 +143,9 @@ func (t Target) Key() string {
 	}
 	list(t.KnownHosts)
 	field(string(t.HostKeyPolicy))
-	fmt.Fprintf(&b, "%d %d", t.MaxSessions, t.ConnectTimeout)
+	b.WriteString(strconv.Itoa(t.MaxSessions))
+	b.WriteByte(' ')
+	b.WriteString(strconv.FormatInt(int64(t.ConnectTimeout), 10))
 	if t.Via != nil {
 		b.WriteByte(' ')
 		field(t.Via.Key())
