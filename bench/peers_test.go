@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -25,6 +26,8 @@ import (
 
 const plugins = "/usr/lib/nagios/plugins/"
 
+var rounds = flag.Int("rounds", 9, "rounds of BenchmarkPeers, each of which takes all ways in turn")
+
 // BenchmarkPeers runs `check_dummy 0 ok` on a real sshd, in rounds that take all ways in turn:
 // by a bare loop over x/crypto and by sshmux, one and ten at a time, which differ by what the
 // transport takes; by Alf, with its schedule, runner, parser, judgement and record; and by
@@ -35,9 +38,9 @@ const plugins = "/usr/lib/nagios/plugins/"
 func BenchmarkPeers(b *testing.B) {
 	s := sshdtest.Start(b, sshdtest.Options{MaxSessions: 20}) // ten at a time, and sshd frees them late
 	p := newPeers(b, s)
-	const rounds, ours, theirs = 9, 200, 10
+	const ours, theirs = 200, 10
 	seen := make(map[string][]float64)
-	for range rounds {
+	for range *rounds {
 		for _, w := range p.ways(b, s) {
 			switch {
 			case w.atOnce:
