@@ -34,11 +34,12 @@ lint: need
 fuzz: need
 	@tools/fuzz $(or $(FUZZTIME),30s) '$(FUZZ)'
 
-bench: setup
+bench: need
+	@tools/setup bench
 	$(GO) test -run '^$$' -bench SilentDrop -benchtime 1x ./sshmux
 	$(GO) test -run '^$$' -bench . -benchmem ./perfdata ./calendar ./state ./state/jetstream ./checker ./sinks
-	$(GO) test -run "^$$" -bench AgainstCheckBySSH -benchtime 1x ./bench
-	$(GO) test -run "^$$" -bench ManyAtOnce -benchtime 1000x ./bench
+	$(GO) test -run "^$$" -bench Peers -benchtime 1x ./bench
+	$(GO) test -run "^$$" -bench Links -benchtime 1x ./bench -args -links $(or $(LINKS),10000)
 	$(GO) test -run "^$$" -bench Lateness -benchtime 1x ./bench
 	$(GO) test -run "^$$" -bench "Journal[^I]" ./bench
 	$(GO) test -run "^$$" -bench "Load|Reload" -benchtime 5x ./bench

@@ -131,6 +131,7 @@ func (c Command) words() ([]string, error) {
 // group (RULES S5).
 func (r *request) script() string {
 	var b strings.Builder
+	b.Grow(256)
 	if r.prelude != "" {
 		b.WriteString("IFS= read -r alf_env || exit; eval \"$alf_env\" || exit; unset alf_env; ")
 	}
@@ -141,7 +142,9 @@ func (r *request) script() string {
 	if len(r.Path) > 0 {
 		fmt.Fprintf(&b, "PATH=%s${PATH:+:$PATH}; export PATH; ", quote(strings.Join(r.Path, ":")))
 	}
-	fmt.Fprintf(&b, "echo %s $$; exec", r.nonce)
+	b.WriteString("echo ")
+	b.WriteString(r.nonce)
+	b.WriteString(" $$; exec")
 	for _, w := range r.words {
 		b.WriteByte(' ')
 		b.WriteString(quote(w))
@@ -198,13 +201,13 @@ func isName(s string) bool {
 // what others make of bytes beyond ASCII. A script with such bytes is sent in a form in which
 // printf makes them of octal numbers.
 func line(script string) string {
-	if strings.IndexFunc(script, unquotable) < 0 {
+	if !has(script, unquotable) {
 		return "exec /bin/sh -c '" + script + "'"
 	}
 	var b strings.Builder
 	b.WriteString(`exec /bin/sh -c 'eval "$(printf %b "`)
 	for _, c := range []byte(script) {
-		if unquotable(rune(c)) || strings.IndexByte("\"$`", c) >= 0 {
+		if unquotable(c) || strings.IndexByte("\"$`", c) >= 0 {
 			fmt.Fprintf(&b, `\0%03o`, c)
 			continue
 		}
@@ -215,15 +218,30 @@ func line(script string) string {
 }
 
 // unquotable reports whether c is unsafe between single quotes in some shell.
-func unquotable(c rune) bool {
+func unquotable(c byte) bool {
 	return c < ' ' || c >= 0x7f || c == '\'' || c == '!' || c == '\\'
+}
+
+// has reports whether f is true of a byte of s.
+func has(s string, f func(c byte) bool) bool {
+	for i := range len(s) {
+		if f(s[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// special reports whether c may mean more than itself outside of quotes.
+func special(c byte) bool {
+	letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+	return !letter && (c < '+' || c > ':') && c != '%' && c != '=' && c != '@' && c != '_'
 }
 
 // quote returns s as one word of a POSIX shell, without a single quote if that can be.
 func quote(s string) string {
-	const bare = "%+,-./0123456789:=@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
 	switch {
-	case s != "" && strings.Trim(s, bare) == "":
+	case s != "" && !has(s, special):
 		return s
 	case strings.ContainsAny(s, "\"$`\\"):
 		return singleQuote(s)

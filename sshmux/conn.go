@@ -16,9 +16,9 @@ import (
 // idle, beside the three of x/crypto.
 type conn struct {
 	mux    *Mux
-	link   *link // whose connection it is
-	over   *conn // the bastion's, through which it goes; nil: it goes through none
-	target Target
+	link   *link   // whose connection it is
+	over   *conn   // the bastion's, through which it goes; nil: it goes through none
+	target *Target // the link's
 	ssh    ssh.Conn
 	opens  <-chan ssh.NewChannel
 	asks   <-chan *ssh.Request
@@ -218,7 +218,7 @@ func (k *keepalive) check() error {
 		err := fmt.Errorf("no sign of life for %v: %d keepalives unanswered", silent.Round(time.Millisecond), k.missed)
 		if over := k.conn.over; over != nil && time.Since(over.wire.heard()) >= o.KeepaliveTimeout {
 			over.nudge()
-			err = fmt.Errorf("%w; %s is silent, too", err, label(over.target))
+			err = fmt.Errorf("%w; %s is silent, too", err, label(*over.target))
 		}
 		return err
 	}

@@ -34,7 +34,7 @@ func TestConnectionThatDoesNotEnd(t *testing.T) {
 		opens, asks := make(chan ssh.NewChannel), make(chan *ssh.Request)
 		up, down := newHalf(), newHalf()
 		c := &conn{
-			mux: New(Options{}), ssh: stuck{ended: ended}, opens: opens, asks: asks,
+			mux: New(Options{}), target: new(Target), ssh: stuck{ended: ended}, opens: opens, asks: asks,
 			wire: newMeter(memory{in: up, out: down}, new(counters)), dead: make(chan struct{}),
 		}
 		r, err := newRequest(Command{Shell: "true"})

@@ -25,7 +25,7 @@ const loginGrace = 110 * time.Second
 // dialer is one attempt to connect to a target and to log in.
 type dialer struct {
 	mux    *Mux
-	target Target
+	target *Target
 	over   *conn // the bastion's connection; nil: there is none
 	trust  *trust
 	probe  *probe // who wants to know how it goes; nil: nobody
@@ -37,7 +37,7 @@ type dialer struct {
 
 // dial connects, through the bastion whose connection is over if that is not nil, and logs in.
 // What is wrong on our side is found before anything is sent. The error is an *Error.
-func (m *Mux) dial(ctx context.Context, t Target, over *conn, p *pass) (*conn, error) {
+func (m *Mux) dial(ctx context.Context, t *Target, over *conn, p *pass) (*conn, error) {
 	timeout := or(t.ConnectTimeout, m.options.ConnectTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v", timeout))
 	defer cancel()
@@ -45,7 +45,7 @@ func (m *Mux) dial(ctx context.Context, t Target, over *conn, p *pass) (*conn, e
 	if err != nil {
 		return nil, t.fail(Config, PhaseHostKey, err)
 	}
-	login, err := m.newCredentials(ctx, t)
+	login, err := m.newCredentials(ctx, *t)
 	if err != nil {
 		return nil, t.fail(Config, PhaseAuth, err)
 	}
@@ -55,6 +55,7 @@ func (m *Mux) dial(ctx context.Context, t Target, over *conn, p *pass) (*conn, e
 	if err != nil {
 		return nil, err
 	}
+	defer wire.forget()
 	if err := p.reached(ctx, wire.RemoteAddr()); err != nil {
 		wire.Close()
 		return nil, err
@@ -64,7 +65,7 @@ func (m *Mux) dial(ctx context.Context, t Target, over *conn, p *pass) (*conn, e
 
 // prepared returns what is wrong on our side, where nothing is to be sent.
 func (m *Mux) prepared(ctx context.Context, t Target) error {
-	if _, err := m.hostKeys.trust(t); err != nil {
+	if _, err := m.hostKeys.trust(&t); err != nil {
 		return t.fail(Config, PhaseHostKey, err)
 	}
 	login, err := m.newCredentials(ctx, t)
@@ -100,7 +101,7 @@ func (d *dialer) connect(ctx context.Context) (*meter, error) {
 
 // tunnel has the bastion open it.
 func (d *dialer) tunnel(ctx context.Context) (*meter, error) {
-	raw, err := d.over.tunnel(ctx, d.target)
+	raw, err := d.over.tunnel(ctx, *d.target)
 	if err != nil {
 		return nil, err
 	}

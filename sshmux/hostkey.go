@@ -63,7 +63,7 @@ type hostKeySet struct {
 
 // trust is what is known about the keys of one target. It is looked up once for each dial.
 type trust struct {
-	target Target
+	target *Target
 	set    *hostKeySet
 	db     *knownHosts
 	host   string       // the first of the target's names for which any key is known, or the last
@@ -71,7 +71,7 @@ type trust struct {
 }
 
 // trust looks up what the target's files, as they are now, say about its keys.
-func (h *hostKeys) trust(t Target) (*trust, error) {
+func (h *hostKeys) trust(t *Target) (*trust, error) {
 	set := h.set(t.KnownHosts)
 	set.mu.Lock()
 	db, err := set.refresh()
@@ -116,7 +116,7 @@ func (s *hostKeySet) refresh() (*knownHosts, error) {
 
 // look finds the lines for the target.
 func (k *trust) look(find func(host string) []*knownLine) {
-	for _, k.host = range hosts(k.target) {
+	for _, k.host = range hosts(*k.target) {
 		if k.lines = find(k.host); len(k.lines) > 0 {
 			return
 		}
@@ -233,7 +233,7 @@ func (k *trust) knows(key ssh.PublicKey) *knownLine {
 // authority is known for that.
 func (k *trust) checkCertificate(cert *ssh.Certificate) error {
 	var problems []error
-	for _, host := range hosts(k.target) {
+	for _, host := range hosts(*k.target) {
 		lines := k.db.lookup(host)
 		checker := ssh.CertChecker{IsHostAuthority: func(authority ssh.PublicKey, _ string) bool {
 			return slices.ContainsFunc(lines, func(l *knownLine) bool { return l.authority && sameKey(l.key, authority) })
@@ -262,7 +262,7 @@ func (k *trust) refuse(key ssh.PublicKey) *HostKeyError {
 		e.File = l.file
 	}
 	if len(k.lines) == 0 {
-		e.Line = lineFor(k.target, key)
+		e.Line = lineFor(*k.target, key)
 	}
 	return e
 }
@@ -287,10 +287,10 @@ func (k *trust) accept(key ssh.PublicKey) (added bool, err error) {
 	if e, ok := errors.AsType[*HostKeyError](err); !ok || !e.unknown() {
 		return false, err
 	}
-	if err := s.append(linesFor(hosts(k.target), key, db.hashed[s.files[0]])); err != nil {
+	if err := s.append(linesFor(hosts(*k.target), key, db.hashed[s.files[0]])); err != nil {
 		return false, fmt.Errorf("remember host key: %w", err)
 	}
-	db.learn(s.files[0], hosts(k.target), key)
+	db.learn(s.files[0], hosts(*k.target), key)
 	return true, nil
 }
 

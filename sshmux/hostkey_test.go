@@ -133,7 +133,7 @@ func TestBadKnownHostsLine(t *testing.T) {
 // trusted looks up what is known about a target.
 func trusted(t testing.TB, h *hostKeys, target Target) *trust {
 	t.Helper()
-	known, err := h.trust(target)
+	known, err := h.trust(&target)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func (c *conn) tunnel(ctx context.Context, t Target) (net.Conn, error) {
 	case <-ctx.Done():
 		c.nudge()
 		c.mux.owners.Go(func() { c.forget(answered) })
-		return nil, t.fail(Transport, PhaseDial, fmt.Errorf("through %s: %w", label(c.target), context.Cause(ctx)))
+		return nil, t.fail(Transport, PhaseDial, fmt.Errorf("through %s: %w", label(*c.target), context.Cause(ctx)))
 	}
 }
 
@@ -107,11 +107,11 @@ func (c *conn) refuses(t Target, err error) error {
 	switch {
 	case e.Reason == ssh.Prohibited:
 		return t.fail(Auth, PhaseDial, fmt.Errorf("%s does not let %s connect to %s (%q): see AllowTcpForwarding and PermitOpen in its sshd_config, and the key's options",
-			label(c.target), c.target.User, t.Addr, said))
+			label(*c.target), c.target.User, t.Addr, said))
 	case isLookup(said):
-		return t.fail(Transport, PhaseResolve, fmt.Errorf("through %s: %s", label(c.target), said))
+		return t.fail(Transport, PhaseResolve, fmt.Errorf("through %s: %s", label(*c.target), said))
 	}
-	return t.fail(Transport, PhaseDial, fmt.Errorf("through %s: %s", label(c.target), said))
+	return t.fail(Transport, PhaseDial, fmt.Errorf("through %s: %s", label(*c.target), said))
 }
 
 // isLookup reports whether sshd says that it could not look up a name. It says what
@@ -194,7 +194,7 @@ func (c *conn) gone() error {
 	if cause == nil {
 		cause = errLost
 	}
-	return &bastionError{c.target, cause}
+	return &bastionError{*c.target, cause}
 }
 
 // tunnelBuffer is the size of each of the two buffers of a tunnel.

@@ -15,14 +15,15 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// keyCache keeps the private keys of encrypted files, because to decrypt one takes a good part
-// of a second: once for a file, and not for each host.
+// keyCache keeps the private keys of files: to decrypt one takes a good part of a second, and
+// each link holds on to the key that it has logged in with. So it is done once for a file, and
+// not for each host.
 type keyCache struct {
 	mu   sync.Mutex // held while a key is decrypted, so that others wait for it
 	kept map[string]keptKey
 }
 
-// keptKey is a key that has been decrypted.
+// keptKey is a key that has been parsed.
 type keptKey struct {
 	sum    [sha256.Size]byte // of the file and the passphrase
 	signer ssh.Signer
@@ -34,13 +35,9 @@ func (k *keyCache) read(file, passphrase string) (ssh.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	signer, err := ssh.ParsePrivateKey(text)
-	_, encrypted := errors.AsType[*ssh.PassphraseMissingError](err)
-	switch {
-	case encrypted && passphrase == "":
+	signer, err := k.parse(file, text, passphrase)
+	if _, encrypted := errors.AsType[*ssh.PassphraseMissingError](err); encrypted {
 		return nil, fmt.Errorf("identity file %s is encrypted: use an agent, or set its passphrase", file)
-	case encrypted:
-		signer, err = k.decrypt(file, text, passphrase)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("identity file %s: %w", file, err)
@@ -48,14 +45,18 @@ func (k *keyCache) read(file, passphrase string) (ssh.Signer, error) {
 	return signer, nil
 }
 
-func (k *keyCache) decrypt(file string, text []byte, passphrase string) (ssh.Signer, error) {
+// parse parses a key, unless the file and the passphrase are as they were.
+func (k *keyCache) parse(file string, text []byte, passphrase string) (ssh.Signer, error) {
 	sum := sha256.Sum256(append(append(bytes.Clone(text), 0), passphrase...))
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if kept := k.kept[file]; kept.signer != nil && kept.sum == sum {
 		return kept.signer, nil
 	}
-	signer, err := parseKey(text, passphrase)
+	signer, err := ssh.ParsePrivateKey(text)
+	if _, encrypted := errors.AsType[*ssh.PassphraseMissingError](err); encrypted && passphrase != "" {
+		signer, err = parseKey(text, passphrase)
+	}
 	if err != nil {
 		return nil, err
 	}

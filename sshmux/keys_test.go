@@ -1,6 +1,7 @@
 package sshmux
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"alf/internal/sshdtest"
 
+	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 )
 
@@ -170,4 +172,45 @@ func TestHostKeyAlias(t *testing.T) {
 	}
 	target.KnownHosts = []string{known}
 	sh(t, m, target, "true")
+}
+
+// A key is parsed once for all hosts, but a file that has changed is a new key.
+func TestKeyCache(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "id_ed25519")
+	var cache keyCache
+	read := func() ssh.Signer {
+		t.Helper()
+		signer, err := cache.read(file, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signer
+	}
+	write := func() ssh.PublicKey {
+		t.Helper()
+		signer, text := sshdtest.NewKey(t)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return signer.PublicKey()
+	}
+	first := write()
+	got := read()
+	if !bytes.Equal(got.PublicKey().Marshal(), first.Marshal()) {
+		t.Errorf("read %s, want %s", fingerprint(got.PublicKey()), fingerprint(first))
+	}
+	if again := read(); again != got {
+		t.Error("the same file was parsed twice")
+	}
+	second := write()
+	if got := read(); !bytes.Equal(got.PublicKey().Marshal(), second.Marshal()) {
+		t.Errorf("after a change read %s, want %s", fingerprint(got.PublicKey()), fingerprint(second))
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cache.read(file, ""); err == nil {
+		t.Error("a file that is gone was read")
+	}
 }

@@ -299,7 +299,7 @@ func BenchmarkTrust(b *testing.B) {
 			b.RunParallel(func(p *testing.PB) {
 				for target := target; p.Next(); {
 					target.Name = fmt.Sprint(host, next.Add(1)%n)
-					known, err := h.trust(target)
+					known, err := h.trust(&target)
 					if err != nil {
 						b.Error(err)
 						return

@@ -252,7 +252,7 @@ func (l *link) dialOver(ctx context.Context, over *conn, w *turn) (*conn, error)
 	l.dials++
 	l.mu.Unlock()
 	l.mux.counters.dials.Add(1)
-	c, err := l.mux.dial(ctx, l.target, over, a.pass)
+	c, err := l.mux.dial(ctx, &l.target, over, a.pass)
 	if err != nil {
 		failure, _ = errors.AsType[*Error](err)
 		if failure != nil && failure.penalty > 0 {

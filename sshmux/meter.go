@@ -8,8 +8,12 @@ import (
 	"time"
 )
 
-// writeTimeout ends a connection whose peer takes no bytes for so long.
-const writeTimeout = 20 * time.Second
+// writeTimeout ends a connection whose peer takes no bytes for so long, or up to writeSlack less:
+// to move the deadline costs a good part of a small write, and a command makes three in a row.
+const (
+	writeTimeout = 20 * time.Second
+	writeSlack   = time.Second
+)
 
 // meter is a network connection that counts its bytes and notes when the peer was last heard
 // of. After the handshake, which has a deadline as a whole, it bounds each write.
@@ -20,6 +24,7 @@ type meter struct {
 	up       atomic.Bool  // the handshake is over
 	gone     atomic.Bool  // it has ended, whoever did that
 	last     atomic.Int64 // when bytes were last received, in nanoseconds since made
+	extended atomic.Int64 // when the deadline of writes was last moved, in the same; 0: never
 
 	mu      sync.Mutex
 	first   []byte    // the first bytes received, for an error text
@@ -56,11 +61,20 @@ func (m *meter) Close() error {
 
 func (m *meter) Write(p []byte) (int, error) {
 	if m.up.Load() {
-		m.Conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+		m.extend()
 	}
 	n, err := m.Conn.Write(p)
 	m.counters.out.Add(uint64(n))
 	return n, err
+}
+
+// extend moves the deadline of writes, unless it was moved just now.
+func (m *meter) extend() {
+	now := time.Since(m.made)
+	if last := m.extended.Load(); last == 0 || now-time.Duration(last) >= writeSlack {
+		m.extended.Store(int64(now))
+		m.Conn.SetWriteDeadline(m.made.Add(now + writeTimeout))
+	}
 }
 
 func (m *meter) keep(p []byte) {
@@ -72,6 +86,13 @@ func (m *meter) keep(p []byte) {
 			m.greeted = time.Now()
 		}
 	}
+}
+
+// forget drops what the peer has said first, once nobody asks for it any more.
+func (m *meter) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.first = nil
 }
 
 // greeting returns what the peer has said instead of beginning to speak SSH; sshd does so when

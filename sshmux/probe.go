@@ -113,7 +113,7 @@ func (m *Mux) probeDial(ctx context.Context, l *link, p *probe) (_ *conn, err er
 		return nil, err
 	}
 	if over != nil {
-		p.done("bastion", label(over.target))
+		p.done("bastion", label(*over.target))
 	}
 	a, err := l.admit(ctx, newTurn(ordered))
 	if err != nil {
@@ -126,7 +126,7 @@ func (m *Mux) probeDial(ctx context.Context, l *link, p *probe) (_ *conn, err er
 	if err := p.resolve(ctx, t, over); err != nil {
 		return nil, err
 	}
-	known, err := m.hostKeys.trust(t)
+	known, err := m.hostKeys.trust(&t)
 	if err != nil {
 		return nil, t.fail(Config, PhaseHostKey, err)
 	}
@@ -135,7 +135,7 @@ func (m *Mux) probeDial(ctx context.Context, l *link, p *probe) (_ *conn, err er
 		return nil, t.fail(Config, PhaseAuth, err)
 	}
 	defer login.close()
-	d := &dialer{mux: m, target: t, over: over, trust: known, probe: p, phase: PhaseDial}
+	d := &dialer{mux: m, target: &t, over: over, trust: known, probe: p, phase: PhaseDial}
 	wire, err := d.connect(ctx)
 	if err != nil {
 		return nil, err

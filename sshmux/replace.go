@@ -24,7 +24,7 @@ func (k *trust) replace(key ssh.PublicKey) (Replaced, error) {
 		return r, err
 	}
 	for range 5 { // another process may append meanwhile
-		e := edit{hosts: hosts(k.target), key: key, hashed: db.hashed[s.files[0]]}
+		e := edit{hosts: hosts(*k.target), key: key, hashed: db.hashed[s.files[0]]}
 		again, err := e.file(s.files[0])
 		if err != nil {
 			return r, fmt.Errorf("replace host key: %w", err)

@@ -36,13 +36,13 @@ type session struct {
 
 	opened    chan error    // carry has opened the channel, or not
 	abandoned chan struct{} // closed by who no longer waits for opened
-	unhold    func()        // set before abandoned: gives the slot back
+	leaving   sync.Once     // for left
 	ch        ssh.Channel   // set before opened
 	asks      <-chan *ssh.Request
 
 	begun   chan struct{} // closed when the wrapper has said the nonce
 	pid     int           // set before begun: the leader of the command's process group; 0: Dir could not be entered
-	outputs chan struct{} // closed when all output has been delivered; said is set before
+	outputs chan struct{} // closed when carry ends, and so all output has been delivered; said is set before
 	said    []byte        // what stood before the nonce, or instead of it
 	barked  chan bool     // size 1: the watchdog has said whether nothing is left
 
@@ -104,7 +104,8 @@ func (c *conn) try(ctx context.Context, r *request, slots *slots, limit <-chan t
 	if r.dog != "" {
 		s.barked = make(chan bool, 1)
 	}
-	c.mux.owners.Go(s.carry)
+	c.mux.owners.Add(1)
+	go s.carry()
 	return s, s.ready(ctx, limit)
 }
 
@@ -178,6 +179,10 @@ func (s *session) ready(ctx context.Context, limit <-chan time.Time) error {
 			return errLost
 		}
 		return err
+	case <-s.conn.dead:
+		s.left()
+		s.release()
+		return errLost
 	case <-ctx.Done():
 		s.abandon()
 		return context.Cause(ctx)
@@ -190,9 +195,22 @@ func (s *session) ready(ctx context.Context, limit <-chan time.Time) error {
 
 // abandon leaves the channel that has been asked for to carry.
 func (s *session) abandon() {
-	s.unhold = s.hold()
+	unhold := s.hold()
 	close(s.abandoned)
+	s.conn.mux.owners.Go(func() {
+		defer unhold()
+		select {
+		case <-s.outputs:
+		case <-s.conn.dead:
+		}
+	})
+	s.left()
 }
+
+// left makes that the Mux no longer waits for carry. x/crypto never returns from a request for a
+// channel that is sent in the moment in which the connection ends, and a goroutine just for that
+// would cost each command a start and two hand-overs.
+func (s *session) left() { s.leaving.Do(s.conn.mux.owners.Done) }
 
 // release gives the slot back, if there is one.
 func (s *session) release() {
@@ -242,37 +260,29 @@ func (c *conn) openChannel(kind string, extra []byte) <-chan opening {
 	return answered
 }
 
-// openChannel asks the host for the session's channel.
-func (s *session) openChannel() error {
-	select {
-	case a := <-s.conn.openChannel("session", nil):
-		s.ch, s.asks = a.ch, a.asks
-		if a.err == nil {
-			s.conn.slots.began()
-		}
-		return a.err
-	case <-s.conn.dead:
-		return errLost
-	}
-}
-
 // carry opens the channel, sends the command and delivers its standard output. It ends with
 // the output.
 func (s *session) carry() {
-	err := s.openChannel()
+	defer s.left()
+	defer close(s.outputs)
+	ch, asks, err := s.conn.ssh.OpenChannel("session", nil)
+	if err == nil {
+		s.ch, s.asks = ch, asks
+		s.conn.slots.began()
+	}
 	select {
 	case s.opened <- err:
 	case <-s.abandoned:
-		defer s.unhold()
 		if err == nil {
 			s.drop()
 		}
+		return
+	case <-s.conn.dead:
 		return
 	}
 	if err != nil {
 		return
 	}
-	defer close(s.outputs)
 	// Without a reply to wait for: whether the command has started is seen by what it says.
 	if _, err := s.ch.SendRequest("exec", false, ssh.Marshal(struct{ Line string }{s.request.line})); err != nil {
 		return // the channel is closed, as wait will see
@@ -359,8 +369,13 @@ func (s *session) wait(ctx context.Context) (Exit, error) {
 			}
 			if s.note(ask) {
 				grace = time.After(outputGrace)
+				asks, outputs = nil, s.outputs // both are about to end; to wake up for one will do
 			}
 		case <-outputs:
+			if !s.closed {
+				asks, outputs = s.asks, nil
+				continue
+			}
 			s.release()
 			return s.verdict()
 		case <-grace:

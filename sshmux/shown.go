@@ -41,7 +41,7 @@ func (m *Mux) HostKey(ctx context.Context, t Target) (*Shown, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, err := m.hostKeys.trust(t)
+	known, err := m.hostKeys.trust(&t)
 	if err != nil {
 		return nil, t.fail(Config, PhaseHostKey, err)
 	}
@@ -54,7 +54,7 @@ func (m *Mux) HostKey(ctx context.Context, t Target) (*Shown, error) {
 	timeout := or(t.ConnectTimeout, m.options.ConnectTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v", timeout))
 	defer cancel()
-	d := &dialer{mux: m, target: t, over: over, trust: known, phase: PhaseDial}
+	d := &dialer{mux: m, target: &t, over: over, trust: known, phase: PhaseDial}
 	wire, err := d.connect(ctx)
 	if err != nil {
 		return nil, err

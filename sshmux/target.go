@@ -146,7 +146,11 @@ func (t Target) Key() string {
 	}
 	list(t.KnownHosts)
 	field(string(t.HostKeyPolicy))
-	fmt.Fprintf(&b, "%d %d %t", t.MaxSessions, t.ConnectTimeout, t.Gateway)
+	b.WriteString(strconv.Itoa(t.MaxSessions))
+	b.WriteByte(' ')
+	b.WriteString(strconv.FormatInt(int64(t.ConnectTimeout), 10))
+	b.WriteByte(' ')
+	b.WriteString(strconv.FormatBool(t.Gateway))
 	if t.Via != nil {
 		b.WriteByte(' ')
 		field(t.Via.Key())

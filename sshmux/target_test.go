@@ -39,7 +39,7 @@ func TestNoVerbPrintsThePassword(t *testing.T) {
 	kept := &link{target: plain.clone()}
 	for _, v := range []any{
 		sealed, &sealed, holder{sealed}, &holder{sealed}, pointer{&sealed}, []Target{sealed}, map[string]Target{"": sealed},
-		kept.target, holder{kept.target}, kept, &conn{target: kept.target, link: kept}, &dialer{target: kept.target},
+		&kept.target, holder{kept.target}, kept, &conn{target: &kept.target, link: kept}, &dialer{target: &kept.target},
 	} {
 		for _, verb := range verbs() {
 			if shows(verb, password, v) {
