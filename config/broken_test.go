@@ -926,6 +926,8 @@ known_hosts     = [1]
 host_key_policy = "accept"
 connect_timeout = 10
 max_sessions    = 1979-05-27
+prefetch        = "yes"
+idle_timeout    = "0.5s"
 
 [defaults]
 timeout_state = "CRITICAL"
@@ -952,11 +954,13 @@ alf.toml:21: known_hosts: want a string, got an integer
 alf.toml:22: host_key_policy: "accept" is none of "strict", "accept-new"; did you mean "accept-new"?
 alf.toml:23: connect_timeout: want a duration with a unit, such as "30s", got an integer
 alf.toml:24: max_sessions: want an integer, got a date
-alf.toml:27: timeout_state: "CRITICAL" is none of "ok", "warning", "critical", "unknown"; did you mean "critical"?
-alf.toml:28: compat: "icinga" is none of "", "nagios"
-alf.toml:29: plugin_dir: "lib" is not absolute
-alf.toml:30: max_output: "12 parsecs" is no size such as "256KiB"
-alf.toml:31: vars: want a table, got a string`},
+alf.toml:25: prefetch: want true or false, got a string
+alf.toml:26: idle_timeout: "0.5s" is less than 1s; "0s" means never
+alf.toml:29: timeout_state: "CRITICAL" is none of "ok", "warning", "critical", "unknown"; did you mean "critical"?
+alf.toml:30: compat: "icinga" is none of "", "nagios"
+alf.toml:31: plugin_dir: "lib" is not absolute
+alf.toml:32: max_output: "12 parsecs" is no size such as "256KiB"
+alf.toml:33: vars: want a table, got a string`},
 	{"journal", `
 [journal]
 url       = "localhost:4222"

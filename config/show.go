@@ -206,6 +206,8 @@ func (p *printer) ssh(s alf.SSH) {
 	p.optional("host_key_alias", s.HostKeyAlias)
 	p.set("connect_timeout", s.ConnectTimeout)
 	p.set("max_sessions", s.MaxSessions)
+	p.set("prefetch", s.Prefetch)
+	p.set("idle_timeout", s.IdleTimeout)
 	if s.Via != nil {
 		p.list("proxy_jump", jumpNames(s))
 	}

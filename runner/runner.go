@@ -120,6 +120,7 @@ func login(h *alf.Host) sshmux.Target {
 		Password: string(h.SSH.Password), HostKeyAlias: h.SSH.HostKeyAlias,
 		KnownHosts: h.SSH.KnownHosts, HostKeyPolicy: sshmux.HostKeyPolicy(h.SSH.HostKeyPolicy),
 		MaxSessions: h.SSH.MaxSessions, ConnectTimeout: h.SSH.ConnectTimeout,
+		Prefetch: h.SSH.Prefetch, IdleTimeout: h.SSH.IdleTimeout,
 	}
 	if h.SSH.Via != nil {
 		via := login(h.SSH.Via)

@@ -28,6 +28,7 @@ type link struct {
 	dialling *attempt // not nil: dialling
 	retired  []*conn  // those that only serve what is behind them
 	second   *second  // not nil: kills use it
+	idle     bool     // it has no connection because nobody needed one
 	failures int      // in a row, all of one kind
 	retry    time.Time
 	hurried  time.Time // when hurry last had an effect
@@ -215,7 +216,7 @@ func (l *link) settle(a *attempt, c *conn, err error) {
 	defer func() { tell() }()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.dialling = nil
+	l.dialling, l.idle = nil, false
 	if err != nil {
 		a.err, tell = l.failed(err)
 		return
@@ -226,6 +227,7 @@ func (l *link) settle(a *attempt, c *conn, err error) {
 		return
 	}
 	l.conn = c
+	c.watchIdle()
 	tell = func() {
 		l.mux.options.Log.Info("connected", "host", l.target.name(), "took", time.Since(a.started))
 	}
@@ -294,7 +296,7 @@ func (l *link) mourn(c *conn, cause error) bool {
 		l.conn = nil
 	}
 	l.retired = slices.DeleteFunc(l.retired, func(r *conn) bool { return r == c })
-	if errors.Is(cause, errUnwanted) || errors.Is(cause, errSpent) || errors.Is(cause, ErrClosed) {
+	if errors.Is(cause, errUnwanted) || errors.Is(cause, errSpent) || errors.Is(cause, errIdle) || errors.Is(cause, ErrClosed) {
 		return false
 	}
 	if ofBastion(cause) {

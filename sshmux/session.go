@@ -39,19 +39,37 @@ type session struct {
 	unhold    func()        // set before abandoned: gives the slot back
 	ch        ssh.Channel   // set before opened
 	asks      <-chan *ssh.Request
+	early     bool // the channel was open before it was needed; set before opened
 
 	begun   chan struct{} // closed when the wrapper has said the nonce
 	pid     int           // set before begun: the leader of the command's process group; 0: Dir could not be entered
 	outputs chan struct{} // closed when all output has been delivered; said is set before
 	said    []byte        // what stood before the nonce, or instead of it
+	unsent  bool          // the host has closed an early channel before anything was sent; set before outputs is closed
 
 	exit   Exit
 	exited chan struct{} // closed when the host has told the exit status or signal; exit is set before
 	closed bool          // the channel is closed; known to the caller of Run, and to reap after it
 }
 
-// run waits for a slot of the connection and runs a command.
+// run runs a command over the connection. Where the host has closed the session that was kept
+// for it just before it was sent, it gets another one; as that costs the host its next session
+// ahead, too, this has an end.
 func (c *conn) run(ctx context.Context, r *request) (Exit, error) {
+	if !c.enter() {
+		return notRun, c.target.fail(Transport, PhaseQueue, errLost)
+	}
+	defer c.leave()
+	for {
+		exit, err := c.attempt(ctx, r)
+		if !errors.Is(err, errUnsent) {
+			return exit, err
+		}
+	}
+}
+
+// attempt waits for a slot of the connection and runs a command.
+func (c *conn) attempt(ctx context.Context, r *request) (Exit, error) {
 	if err := c.slots.acquire(ctx, c.shut, c.mux.options.QueueTimeout, r.Priority); err != nil {
 		return notRun, c.target.fail(Transport, PhaseQueue, err)
 	}
@@ -123,7 +141,9 @@ func (c *conn) yield(ctx context.Context) (waited bool, err error) {
 func (c *conn) release() {
 	if c.slots.release() {
 		c.retire()
+		return
 	}
+	c.refill()
 }
 
 // again waits for about pause before the host is asked once more for a session that it has
@@ -227,16 +247,31 @@ type opening struct {
 func (c *conn) openChannel(kind string, extra []byte) <-chan opening {
 	answered := make(chan opening, 1)
 	go func() {
+		start := time.Now()
 		ch, asks, err := c.ssh.OpenChannel(kind, extra)
+		if kind == "session" && (err == nil || isRefusal(err)) { // a bastion first connects
+			c.measured(time.Since(start))
+		}
 		answered <- opening{ch, asks, err}
 	}()
 	return answered
 }
 
-// openChannel asks the host for the session's channel.
+// openChannel takes the session's channel from those ahead, or asks the host for it.
 func (s *session) openChannel() error {
+	var answered <-chan opening
+	if a := s.conn.takeAhead(); a == nil {
+		answered = s.conn.openChannel("session", nil)
+	} else {
+		s.conn.mux.counters.ahead.Add(1)
+		if a.open {
+			s.ch, s.asks, s.early = a.ch, a.asks, true
+			return nil
+		}
+		answered = a.answered
+	}
 	select {
-	case a := <-s.conn.openChannel("session", nil):
+	case a := <-answered:
 		s.ch, s.asks = a.ch, a.asks
 		if a.err == nil {
 			s.conn.slots.began()
@@ -266,7 +301,14 @@ func (s *session) carry() {
 	defer close(s.outputs)
 	// Without a reply to wait for: whether the command has started is seen by what it says.
 	if _, err := s.ch.SendRequest("exec", false, ssh.Marshal(struct{ Line string }{s.request.line})); err != nil {
+		if s.early && errors.Is(err, io.EOF) { // x/crypto does not even begin to send on a channel that is closed
+			s.unsent = true
+			s.conn.slots.bar()
+		}
 		return // the channel is closed, as wait will see
+	}
+	if s.slots != nil {
+		s.conn.refill()
 	}
 	if s.request.prelude != "" || s.request.Stdin != nil {
 		go s.feed()
@@ -487,6 +529,8 @@ func (s *session) gone() {
 func (s *session) verdict() (Exit, error) {
 	t := s.conn.target
 	switch {
+	case s.lateClosed():
+		return notRun, t.fail(Transport, PhaseExec, errUnsent)
 	case !s.hasExited():
 		return s.vanished()
 	case !s.hasBegun():
@@ -495,6 +539,16 @@ func (s *session) verdict() (Exit, error) {
 		return s.exit, t.fail(Config, PhaseExec, fmt.Errorf("directory %q: %s", s.request.Dir, clean(s.err.first())))
 	}
 	return s.exit, nil
+}
+
+// lateClosed reports whether nothing was sent because the host has closed an early channel.
+func (s *session) lateClosed() bool {
+	select {
+	case <-s.outputs:
+		return s.unsent
+	default:
+		return false
+	}
 }
 
 func (s *session) hasBegun() bool {

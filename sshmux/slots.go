@@ -17,6 +17,14 @@ const maxOvertaken = 3
 // sessions, or the host may have had more of them than we knew.
 const forgetFull = time.Hour
 
+// minAhead is how many slots there must be for a session to be kept ahead: they stand for a host
+// that allows four.
+const minAhead = 2
+
+// barAhead is for how long no session is asked for ahead after the host has refused one, or
+// closed one that nobody used.
+const barAhead = 10 * time.Minute
+
 // slots counts the sessions of a connection: at most limit in use, the others wait by priority,
 // and within one in the order in which they came.
 type slots struct {
@@ -27,6 +35,9 @@ type slots struct {
 	waiting []waiter // in the order in which they came
 
 	overtaken int // how many times in a row the first of them was
+
+	ahead  bool      // a session is kept for the next command, or asked for: it has the place of a slot that nobody uses
+	barred time.Time // when there was last a reason not to ask for one
 
 	open int       // sessions that the host has, as far as we know; kills have some beside the slots
 	peak int       // the most of them at once: so many it allows
@@ -66,6 +77,36 @@ func (s *slots) refused() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.full = time.Now()
+}
+
+// reserve reports whether a session may be asked for ahead, which then has a place until
+// unreserve. Whoever wants a slot gets it all the same, and takes that session.
+func (s *slots) reserve() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	limit := s.limit()
+	if s.ahead || limit < minAhead || s.used >= limit || len(s.waiting) > 0 {
+		return false
+	}
+	if !s.barred.IsZero() && time.Since(s.barred) < barAhead {
+		return false
+	}
+	s.ahead = true
+	return true
+}
+
+// unreserve notes that the session ahead is a command's or a kill's now, or that there is none.
+func (s *slots) unreserve() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ahead = false
+}
+
+// bar notes that the host has refused a session ahead, or has closed it.
+func (s *slots) bar() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.barred = time.Now()
 }
 
 // yield gives a slot back if too many are in use, and returns the turn to await instead, which
@@ -213,4 +254,11 @@ func (s *slots) state() (used, held, waiting int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.used, s.held, len(s.waiting)
+}
+
+// describe says in l how the slots are.
+func (s *slots) describe(l *LinkStats) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.MaxSessions, l.InUse, l.Held, l.Queued, l.Ahead = s.limit(), s.used, s.held, len(s.waiting), s.ahead
 }
