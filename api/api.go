@@ -45,6 +45,8 @@ type Options struct {
 	Journal Journal      // nil: nobody can ask for it
 	Sources Sources      // of hosts; nil: nobody can ask for them
 
+	Links func() wire.Links // the connections to hosts; nil: nobody can ask for them
+
 	HostDownDisablesChecks bool // as the checker was told
 
 	AllowedHosts []string // names, besides those of loopback, by which Public may be called

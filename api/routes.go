@@ -79,6 +79,9 @@ func (a *API) table() map[string]methods {
 		t[v1+"sources"] = methods{"GET": onSocket(a.sources)}
 		t[v1+"sources/refresh"] = methods{"POST": a.refreshSources}
 	}
+	if a.o.Links != nil {
+		t[v1+"links"] = methods{"GET": onSocket(a.links)}
+	}
 	if a.o.Metrics != nil {
 		t["/metrics"] = methods{"GET": foreign(a.o.Metrics)}
 	}

@@ -184,6 +184,15 @@ func (c *Client) Sources(ctx context.Context) (*wire.Sources, error) {
 	return get[wire.Sources](ctx, c, "/api/v1/sources")
 }
 
+// Links returns how the connections to these hosts are, or all.
+func (c *Client) Links(ctx context.Context, hosts ...string) (*wire.Links, error) {
+	path := "/api/v1/links"
+	if len(hosts) > 0 {
+		path += "?" + url.Values{"host": hosts}.Encode()
+	}
+	return get[wire.Links](ctx, c, path)
+}
+
 // RefreshSources has sources asked now, those of these names or all, and returns how
 // they are then. force: the answers are taken however many hosts disappear with them.
 func (c *Client) RefreshSources(ctx context.Context, names []string, force bool) (*wire.Sources, error) {

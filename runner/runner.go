@@ -50,6 +50,9 @@ func (r *Runner) Close() error { return r.mux.Close() }
 // Totals returns what the shared connections have done and how they stand.
 func (r *Runner) Totals() sshmux.Totals { return r.mux.Totals() }
 
+// Links returns how each shared connection stands.
+func (r *Runner) Links() []sshmux.LinkStats { return r.mux.Stats().Links }
+
 // Retain closes the connections that nothing in v uses any more, once their
 // running commands have ended.
 func (r *Runner) Retain(v *alf.Inventory) {

@@ -31,7 +31,7 @@ func (c *counters) failed(p Phase) {
 // Totals says what a Mux has done so far, and what its links do now. The counters never fall.
 type Totals struct {
 	Dials    uint64           // attempts to connect
-	Failures map[Phase]uint64 // those that failed, by phase
+	Failures map[Phase]uint64 // those that failed, by phase; each that a dial has is there
 	Lost     uint64           // connections that ended against our will
 	Idle     uint64           // connections that were closed because nobody used them for Target.IdleTimeout
 	Commands uint64           // commands sent
@@ -128,6 +128,9 @@ func (c *counters) totals() Totals {
 		RoundTrips: c.trips.total(),
 		Failures:   make(map[Phase]uint64),
 		States:     map[LinkState]int{Down: 0, Idle: 0, Dialling: 0, Up: 0},
+	}
+	for _, p := range Phases()[:5] { // up to the login
+		t.Failures[p] = 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
