@@ -37,6 +37,7 @@ bench: setup
 	$(GO) test -run '^$$' -bench . -benchmem ./perfdata ./calendar ./state ./state/jetstream ./checker ./sinks
 	$(GO) test -run "^$$" -bench AgainstCheckBySSH -benchtime 1x ./bench
 	$(GO) test -run "^$$" -bench ManyAtOnce -benchtime 1000x ./bench
+	$(GO) test -run "^$$" -bench RoundTrips -benchtime 1x ./bench
 	$(GO) test -run "^$$" -bench Lateness -benchtime 1x ./bench
 	$(GO) test -run "^$$" -bench "Journal[^I]" ./bench
 	$(GO) test -run "^$$" -bench "Load|Reload" -benchtime 5x ./bench
