@@ -1,6 +1,7 @@
 package sshmux
 
 import (
+	"bytes"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -9,6 +10,10 @@ import (
 // aheadAge is how long a session is kept ahead that no command comes for. The next command then
 // opens its own, and one ahead.
 const aheadAge = 10 * time.Minute
+
+// barAhead is for how long a host is asked for no session ahead after it has refused one, or
+// closed one that nobody used, or hung up.
+const barAhead = 10 * time.Minute
 
 // ahead is a session that was asked for before there is a command for it, which then is sent at
 // once. A connection has one at most. Its goroutine ends when a command, or a kill, takes it,
@@ -26,13 +31,20 @@ type ahead struct {
 
 // refill asks for a session ahead if the target wants one and there is room for it.
 func (c *conn) refill() {
-	if !c.target.Prefetch || c.wire.gone.Load() || c.isShut() || !c.slots.reserve() {
+	if !c.target.Prefetch || c.isAverse() || c.wire.gone.Load() || c.isShut() || c.link.isBarred() || !c.slots.reserve() {
 		return
 	}
 	a := &ahead{conn: c, wanted: make(chan struct{}), done: make(chan struct{})}
 	a.answered = c.openChannel("session", nil)
 	c.ahead.Store(a)
 	c.mux.owners.Go(a.keep)
+}
+
+// isAverse reports whether the host is known to make no use of a session ahead: dropbear closes
+// it when another one ends, and tinysshd has one for each connection.
+func (c *conn) isAverse() bool {
+	version := c.ssh.ServerVersion()
+	return bytes.Contains(version, []byte("dropbear")) || bytes.Contains(version, []byte("tinyssh"))
 }
 
 func (c *conn) isShut() bool {
@@ -42,6 +54,17 @@ func (c *conn) isShut() bool {
 	default:
 		return false
 	}
+}
+
+// bar notes that the host is not to be asked for sessions ahead for a while.
+func (l *link) bar() {
+	now := time.Now()
+	l.barred.Store(&now)
+}
+
+func (l *link) isBarred() bool {
+	at := l.barred.Load()
+	return at != nil && time.Since(*at) < barAhead
 }
 
 // takeAhead returns the session that is kept ahead, or the request for it that the host has
@@ -62,7 +85,7 @@ func (c *conn) takeAhead() *ahead {
 
 // keep looks after the session until it is taken: sshd asks on it whether we live
 // (ClientAliveInterval), and x/crypto reads no further as long as that is not taken. A host may
-// also close it, which no sshd that we know does.
+// also close it; sshd does not, whatever its ChannelTimeout.
 func (a *ahead) keep() {
 	defer close(a.done)
 	if !a.arrives() {
@@ -75,7 +98,7 @@ func (a *ahead) keep() {
 		case ask, ok := <-a.asks:
 			if !ok {
 				a.conn.slots.ended()
-				a.conn.slots.bar()
+				a.conn.link.bar()
 				a.end()
 				return
 			}
@@ -98,6 +121,7 @@ func (a *ahead) arrives() bool {
 	case <-a.wanted: // who takes it waits for the answer
 		return false
 	case <-a.conn.dead:
+		a.conn.link.bar()
 		a.end()
 		return false
 	}
@@ -106,9 +130,7 @@ func (a *ahead) arrives() bool {
 		a.conn.slots.began()
 		return true
 	}
-	if isRefusal(a.err) {
-		a.conn.slots.bar()
-	}
+	a.conn.link.bar()
 	a.end()
 	return false
 }

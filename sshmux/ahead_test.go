@@ -319,13 +319,7 @@ func TestAheadIsClosedAnyTime(t *testing.T) {
 					m.mu.Lock()
 					l := m.links[target.Key()]
 					m.mu.Unlock()
-					l.mu.Lock()
-					if l.conn != nil {
-						l.conn.slots.mu.Lock()
-						l.conn.slots.barred = time.Time{}
-						l.conn.slots.mu.Unlock()
-					}
-					l.mu.Unlock()
+					l.barred.Store(nil)
 				}
 			}
 		}()
@@ -455,4 +449,51 @@ func TestAheadAnswersSSHD(t *testing.T) {
 	if s := m.Totals(); server.Accepted() != 1 || s.Lost != 0 || s.Prefetch != 1 {
 		t.Errorf("%d logins, totals = %+v", server.Accepted(), s)
 	}
+}
+
+// Those that are known to close a session without a command are not asked for one.
+func TestNoneAheadOfDropbear(t *testing.T) {
+	for _, version := range []string{"SSH-2.0-dropbear_2022.83", "SSH-2.0-tinyssh_noversion"} {
+		bubble(t, Options{}, func(t *testing.T, m *Mux, h *host, target Target) {
+			target.Prefetch, h.config.ServerVersion = true, version
+			for range 3 {
+				runOK(t, m, target)
+				time.Sleep(time.Second)
+			}
+			if s := m.Totals(); s.Ahead != 0 || s.Prefetch != 0 {
+				t.Errorf("%s: totals = %+v, want nothing ahead", version, s)
+			}
+		})
+	}
+}
+
+// A host that hangs up on who wants a second session loses no command by that, and is not asked
+// again for a while.
+func TestHostThatHangsUp(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, m *Mux, h *host, target Target) {
+		target.Prefetch = true
+		var once sync.Map // by connection
+		var second atomic.Int32
+		h.handle = func(n ssh.NewChannel) {
+			h.mu.Lock()
+			last := h.wires[len(h.wires)-1]
+			h.mu.Unlock()
+			if _, again := once.LoadOrStore(last, true); again {
+				second.Add(1)
+				last.set(func() { last.closed = true })
+				return
+			}
+			go answerAfter(n, time.Minute)
+		}
+		runOK(t, m, target)
+		time.Sleep(time.Minute)
+		if s := m.Totals(); second.Load() != 1 || s.Ahead != 0 || s.Orphans != 0 {
+			t.Errorf("asked %d times, totals = %+v; want it to be asked once, after the command", second.Load(), s)
+		}
+		runOK(t, m, target)
+		time.Sleep(time.Second)
+		if second.Load() != 1 {
+			t.Error("it was asked again")
+		}
+	})
 }

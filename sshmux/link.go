@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,8 @@ type link struct {
 	via    *link         // the bastion's that the target is behind; nil: none
 	turn   chan struct{} // size 1: held by the one dial that is under way
 	users  int           // calls that use the link, and links that go through it; guarded by Mux.mu
+
+	barred atomic.Pointer[time.Time] // when there was last a reason to ask for no session ahead; nil: never
 
 	mu       sync.Mutex
 	closed   bool

@@ -303,7 +303,7 @@ func (s *session) carry() {
 	if _, err := s.ch.SendRequest("exec", false, ssh.Marshal(struct{ Line string }{s.request.line})); err != nil {
 		if s.early && errors.Is(err, io.EOF) { // x/crypto does not even begin to send on a channel that is closed
 			s.unsent = true
-			s.conn.slots.bar()
+			s.conn.link.bar()
 		}
 		return // the channel is closed, as wait will see
 	}

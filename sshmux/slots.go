@@ -21,10 +21,6 @@ const forgetFull = time.Hour
 // that allows four.
 const minAhead = 2
 
-// barAhead is for how long no session is asked for ahead after the host has refused one, or
-// closed one that nobody used.
-const barAhead = 10 * time.Minute
-
 // slots counts the sessions of a connection: at most limit in use, the others wait by priority,
 // and within one in the order in which they came.
 type slots struct {
@@ -36,8 +32,8 @@ type slots struct {
 
 	overtaken int // how many times in a row the first of them was
 
-	ahead  bool      // a session is kept for the next command, or asked for: it has the place of a slot that nobody uses
-	barred time.Time // when there was last a reason not to ask for one
+	ahead  bool // a session is kept for the next command, or asked for: it has the place of a slot that nobody uses
+	opened int  // sessions that the host has opened so far
 
 	open int       // sessions that the host has, as far as we know; kills have some beside the slots
 	peak int       // the most of them at once: so many it allows
@@ -59,6 +55,7 @@ func (s *slots) began() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open++
+	s.opened++
 	if s.open > s.peak {
 		s.peak = s.open
 		s.wake()
@@ -80,15 +77,14 @@ func (s *slots) refused() {
 }
 
 // reserve reports whether a session may be asked for ahead, which then has a place until
-// unreserve. Whoever wants a slot gets it all the same, and takes that session.
+// unreserve. Whoever wants a slot gets it all the same, and takes that session. Some hosts open
+// one session per connection and hang up on who wants another (tinysshd): so as long as the host
+// has not opened a second one, it is asked when no command runs.
 func (s *slots) reserve() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	limit := s.limit()
-	if s.ahead || limit < minAhead || s.used >= limit || len(s.waiting) > 0 {
-		return false
-	}
-	if !s.barred.IsZero() && time.Since(s.barred) < barAhead {
+	if s.ahead || limit < minAhead || s.used >= limit || len(s.waiting) > 0 || s.opened < 2 && s.used > 0 {
 		return false
 	}
 	s.ahead = true
@@ -100,13 +96,6 @@ func (s *slots) unreserve() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ahead = false
-}
-
-// bar notes that the host has refused a session ahead, or has closed it.
-func (s *slots) bar() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.barred = time.Now()
 }
 
 // yield gives a slot back if too many are in use, and returns the turn to await instead, which
