@@ -35,7 +35,9 @@ type SSH struct {
 	KnownHosts     []string // files; the first one takes new keys
 	HostKeyPolicy  string   // HostKeyStrict or HostKeyAcceptNew
 	ConnectTimeout time.Duration
-	MaxSessions    int // commands at a time over the one connection
+	MaxSessions    int           // commands at a time over the one connection
+	Prefetch       bool          // keep a session opened ahead
+	IdleTimeout    time.Duration // close the connection when no command has run for so long; 0: never
 	// Gateway says that its key leads to a gateway, which runs what is on its list only.
 	Gateway bool
 	// Via is the bastion from which it is reached; nil: it is reached directly. It is another

@@ -52,6 +52,7 @@ type Options struct {
 	// Paused says why nothing tries to connect to a host now, with an *alf.RunError, or nil. A
 	// nil Paused: nobody can ask.
 	Paused func(*alf.Host) error
+	Links  func() wire.Links // the connections to hosts; nil: nobody can ask for them
 
 	HostDownDisablesChecks bool // as the checker was told
 

@@ -18,7 +18,7 @@ func (a *API) link(w http.ResponseWriter, r *http.Request) error {
 	if h == nil {
 		return wire.NewError(http.StatusNotFound, "there is no host %q", name)
 	}
-	out := &wire.Link{Host: name}
+	out := &wire.Pause{Host: name}
 	if err := a.o.Paused(h); err != nil {
 		out.Paused, out.Error = true, wire.Text(err.Error())
 		var why *alf.RunError

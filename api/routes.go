@@ -86,6 +86,9 @@ func (a *API) table() map[string]methods {
 		t[v1+"run"] = methods{"POST": a.run}
 		t[v1+"run/{id}"] = methods{"DELETE": a.cancelRun}
 	}
+	if a.o.Links != nil {
+		t[v1+"links"] = methods{"GET": onSocket(a.links)}
+	}
 	if a.o.Metrics != nil {
 		t["/metrics"] = methods{"GET": foreign(a.o.Metrics)}
 	}

@@ -67,9 +67,9 @@ func (c *Client) Host(ctx context.Context, name alf.HostName) (*wire.Host, error
 	return get[wire.Host](ctx, c, path(alf.Key{Host: name}))
 }
 
-// Link returns whether Alf tries to connect to a host when a command needs it.
-func (c *Client) Link(ctx context.Context, name alf.HostName) (*wire.Link, error) {
-	return get[wire.Link](ctx, c, path(alf.Key{Host: name})+"/link")
+// Paused returns whether Alf tries to connect to a host when a command needs it.
+func (c *Client) Paused(ctx context.Context, name alf.HostName) (*wire.Pause, error) {
+	return get[wire.Pause](ctx, c, path(alf.Key{Host: name})+"/link")
 }
 
 // Services returns the services that f takes in.
@@ -187,6 +187,15 @@ func (c *Client) SetLevel(ctx context.Context, room, level string) error {
 // Sources returns how the sources of hosts are.
 func (c *Client) Sources(ctx context.Context) (*wire.Sources, error) {
 	return get[wire.Sources](ctx, c, "/api/v1/sources")
+}
+
+// Links returns how the connections to these hosts are, or all.
+func (c *Client) Links(ctx context.Context, hosts ...string) (*wire.Links, error) {
+	path := "/api/v1/links"
+	if len(hosts) > 0 {
+		path += "?" + url.Values{"host": hosts}.Encode()
+	}
+	return get[wire.Links](ctx, c, path)
 }
 
 // RefreshSources has sources asked now, those of these names or all, and returns how

@@ -930,6 +930,8 @@ dial_rate       = 0
 max_dials       = "many"
 keepalive_interval = "1ms"
 keepalive_count = 0
+prefetch        = "yes"
+idle_timeout    = "0.5s"
 
 [defaults]
 timeout_state = "CRITICAL"
@@ -960,11 +962,13 @@ alf.toml:25: dial_rate: 0 is not between 1 and 10000
 alf.toml:26: max_dials: want an integer, got a string
 alf.toml:27: keepalive_interval: "1ms" is less than 1s
 alf.toml:28: keepalive_count: 0 is not between 1 and 100
-alf.toml:31: timeout_state: "CRITICAL" is none of "ok", "warning", "critical", "unknown"; did you mean "critical"?
-alf.toml:32: compat: "icinga" is none of "", "nagios"
-alf.toml:33: plugin_dir: "lib" is not absolute
-alf.toml:34: max_output: "12 parsecs" is no size such as "256KiB"
-alf.toml:35: vars: want a table, got a string`},
+alf.toml:29: prefetch: want true or false, got a string
+alf.toml:30: idle_timeout: "0.5s" is less than 1s; "0s" means never
+alf.toml:33: timeout_state: "CRITICAL" is none of "ok", "warning", "critical", "unknown"; did you mean "critical"?
+alf.toml:34: compat: "icinga" is none of "", "nagios"
+alf.toml:35: plugin_dir: "lib" is not absolute
+alf.toml:36: max_output: "12 parsecs" is no size such as "256KiB"
+alf.toml:37: vars: want a table, got a string`},
 	{"of all connections together", `
 [host.web1.ssh]
 dial_rate = 5

@@ -212,6 +212,8 @@ func (p *printer) ssh(s alf.SSH) {
 	p.set("connect_timeout", s.ConnectTimeout)
 	p.set("max_sessions", s.MaxSessions)
 	p.set("gateway", s.Gateway)
+	p.set("prefetch", s.Prefetch)
+	p.set("idle_timeout", s.IdleTimeout)
 	if s.Via != nil {
 		p.list("proxy_jump", jumpNames(s))
 	}

@@ -23,6 +23,8 @@ type ssh struct {
 	connectTimeout opt[time.Duration]
 	maxSessions    opt[int]
 	gateway        opt[bool]
+	prefetch       opt[bool]
+	idleTimeout    opt[time.Duration]
 	proxyJump      opt[[]jump]
 	sshConfig      opt[[]string] // files of ssh_config
 }
@@ -42,6 +44,8 @@ func (s *ssh) keys(l *loader) keys {
 		"connect_timeout":   set(&s.connectTimeout, duration(time.Second, time.Hour)),
 		"max_sessions":      set(&s.maxSessions, number(1, 1000)),
 		"gateway":           set(&s.gateway, boolean),
+		"prefetch":          set(&s.prefetch, boolean),
+		"idle_timeout":      set(&s.idleTimeout, idleTime),
 		"proxy_jump":        s.readJumps,
 		"use_ssh_config":    set(&s.sshConfig, l.sshConfigFiles),
 	}
@@ -62,6 +66,18 @@ func (s *ssh) readJumps(m *mistakes, key string, v value) {
 }
 
 func (s *ssh) loaded(*loader, bool) {}
+
+// leastIdle is the shortest idle_timeout.
+const leastIdle = time.Second
+
+// idleTime reads idle_timeout, of which 0 means never.
+func idleTime(v value) (time.Duration, error) {
+	d, err := duration(0, maxInterval)(v)
+	if err == nil && d > 0 && d < leastIdle {
+		err = fmt.Errorf("%q is less than %s; \"0s\" means never", v.any, formatDuration(leastIdle))
+	}
+	return d, err
+}
 
 // readAlias reads a name that can stand in known_hosts.
 func readAlias(v value) (string, error) {
@@ -88,6 +104,8 @@ func (s ssh) over(base ssh) ssh {
 		connectTimeout: s.connectTimeout.or(base.connectTimeout),
 		maxSessions:    s.maxSessions.or(base.maxSessions),
 		gateway:        s.gateway.or(base.gateway),
+		prefetch:       s.prefetch.or(base.prefetch),
+		idleTimeout:    s.idleTimeout.or(base.idleTimeout),
 		proxyJump:      s.proxyJump.or(base.proxyJump),
 		sshConfig:      s.sshConfig.or(base.sshConfig),
 	}
@@ -107,6 +125,8 @@ func (l *loader) sshDefaults() ssh {
 		hostKeyPolicy:  some(alf.HostKeyStrict),
 		connectTimeout: some(10 * time.Second),
 		maxSessions:    some(5),
+		prefetch:       some(false),
+		idleTimeout:    some(time.Duration(0)),
 	}
 }
 
@@ -128,5 +148,7 @@ func (s ssh) resolved(l *loader) alf.SSH {
 		ConnectTimeout: s.connectTimeout.v,
 		MaxSessions:    s.maxSessions.v,
 		Gateway:        s.gateway.v,
+		Prefetch:       s.prefetch.v,
+		IdleTimeout:    s.idleTimeout.v,
 	}
 }

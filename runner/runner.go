@@ -61,6 +61,9 @@ func (r *Runner) Close() error { return r.mux.Close() }
 // Totals returns what the shared connections have done and how they stand.
 func (r *Runner) Totals() sshmux.Totals { return r.mux.Totals() }
 
+// Links returns how each shared connection stands.
+func (r *Runner) Links() []sshmux.LinkStats { return r.mux.Stats().Links }
+
 // Retain closes the connections that nothing in v uses any more, once their
 // running commands have ended.
 func (r *Runner) Retain(v *alf.Inventory) {
@@ -126,7 +129,8 @@ func login(h *alf.Host) sshmux.Target {
 		Password: string(h.SSH.Password), HostKeyAlias: h.SSH.HostKeyAlias,
 		KnownHosts: h.SSH.KnownHosts, HostKeyPolicy: sshmux.HostKeyPolicy(h.SSH.HostKeyPolicy),
 		MaxSessions: h.SSH.MaxSessions, ConnectTimeout: h.SSH.ConnectTimeout,
-		Gateway: h.SSH.Gateway,
+		Gateway:  h.SSH.Gateway,
+		Prefetch: h.SSH.Prefetch, IdleTimeout: h.SSH.IdleTimeout,
 	}
 	if h.SSH.Via != nil {
 		via := login(h.SSH.Via)

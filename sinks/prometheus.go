@@ -96,6 +96,32 @@ func (p *Prometheus) CounterBy(name, help, label string, f func() map[string]flo
 	p.registry.MustRegister(byLabel{prometheus.NewDesc(name, help, []string{label}, nil), prometheus.CounterValue, f})
 }
 
+// Distribution is how often something was how large.
+type Distribution struct {
+	Count  uint64
+	Sum    float64
+	AtMost map[float64]uint64 // by upper bound, which are always the same: how often it was no larger
+}
+
+// Histogram adds a histogram that f is asked for at every scrape.
+func (p *Prometheus) Histogram(name, help string, f func() Distribution) {
+	p.registry.MustRegister(distribution{prometheus.NewDesc(name, help, nil, nil), f})
+}
+
+type distribution struct {
+	desc *prometheus.Desc
+	now  func() Distribution
+}
+
+// Describe implements prometheus.Collector.
+func (d distribution) Describe(to chan<- *prometheus.Desc) { to <- d.desc }
+
+// Collect implements prometheus.Collector.
+func (d distribution) Collect(to chan<- prometheus.Metric) {
+	now := d.now()
+	to <- prometheus.MustNewConstHistogram(d.desc, now.Count, now.Sum, now.AtMost)
+}
+
 type byLabel struct {
 	desc   *prometheus.Desc
 	kind   prometheus.ValueType

@@ -33,11 +33,16 @@ type conn struct {
 	shutOnce sync.Once
 	running  atomic.Int32 // commands that run
 	rtt      atomic.Int64 // the newest round trip, in nanoseconds
+	ahead    atomic.Pointer[ahead]
 
 	mu      sync.Mutex
 	cause   error
-	tunnels int  // to those who are behind it
-	retired bool // it is left to them
+	tunnels int         // to those who are behind it
+	retired bool        // it is left to them
+	uses    int         // commands and pings
+	used    time.Time   // when the last of these, or of the tunnels, ended
+	idle    bool        // it is closed because there was none for so long
+	idler   *time.Timer // looks for that; nil: nobody does
 }
 
 // close ends the connection. It waits for nothing: dead tells the end. The first cause given
@@ -60,6 +65,10 @@ func (c *conn) why() error {
 
 // ping waits for a sign of life. It returns errLost when the connection ends.
 func (c *conn) ping(ctx context.Context) (time.Duration, error) {
+	if !c.enter() {
+		return 0, errLost
+	}
+	defer c.leave()
 	answer := make(chan time.Duration, 1)
 	asks := c.pings
 	for {
@@ -127,6 +136,7 @@ func (c *conn) serve() {
 
 // die is called by the owner when serve has returned.
 func (c *conn) die() {
+	c.stopIdle()
 	c.shutOnce.Do(func() { close(c.shut) })
 	close(c.dead)
 }
@@ -190,7 +200,7 @@ func (k *keepalive) ask() {
 
 func (k *keepalive) answered(rtt time.Duration) {
 	k.asked, k.missed = time.Time{}, 0
-	k.conn.rtt.Store(int64(rtt))
+	k.conn.measured(rtt)
 	for _, who := range k.waiting {
 		who <- rtt
 	}

@@ -69,7 +69,9 @@ func (c *conn) tunnel(ctx context.Context, t Target) (net.Conn, error) {
 	if err != nil {
 		return nil, t.fail(Config, PhaseDial, err)
 	}
-	c.enlist()
+	if !c.enlist() {
+		return nil, t.fail(Transport, PhaseDial, errLost)
+	}
 	answered := c.openChannel("direct-tcpip", ssh.Marshal(forward{host, uint32(number), "127.0.0.1", 0}))
 	select {
 	case a := <-answered:
@@ -138,11 +140,16 @@ func (c *conn) forget(answered <-chan opening) {
 	}
 }
 
-// enlist counts a tunnel, before it is asked for.
-func (c *conn) enlist() {
+// enlist counts a tunnel, before it is asked for. Without it, the connection has been closed
+// because nobody used it.
+func (c *conn) enlist() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.idle {
+		return false
+	}
 	c.tunnels++
+	return true
 }
 
 // discharge ends what enlist has begun. The last one takes a connection along that has been
@@ -150,6 +157,7 @@ func (c *conn) enlist() {
 func (c *conn) discharge() {
 	c.mu.Lock()
 	c.tunnels--
+	c.used = time.Now()
 	c.mu.Unlock()
 	c.leaveIfRetired()
 }

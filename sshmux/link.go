@@ -29,6 +29,8 @@ type link struct {
 
 	good atomic.Bool // the newest login did not fail
 
+	barred atomic.Pointer[time.Time] // when there was last a reason to ask for no session ahead; nil: never
+
 	mu       sync.Mutex
 	closed   bool
 	conn     *conn     // not nil: up
@@ -36,6 +38,7 @@ type link struct {
 	retired  []*conn   // those that only serve what is behind them
 	second   *second   // not nil: kills use it
 	alone    time.Time // when the host last refused a second session on a connection; zero: never
+	idle     bool      // it has no connection because nobody needed one
 	failures int       // in a row, all of one kind
 	retry    time.Time
 	hurried  time.Time // when hurry last had an effect
@@ -272,7 +275,7 @@ func (l *link) settle(a *attempt, c *conn, err error) {
 	defer func() { tell() }()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.dialling = nil
+	l.dialling, l.idle = nil, false
 	if err != nil {
 		a.err, tell = l.failed(err)
 		return
@@ -286,6 +289,7 @@ func (l *link) settle(a *attempt, c *conn, err error) {
 	if l.conn = c; old != nil {
 		l.retired = append(l.retired, old)
 	}
+	c.watchIdle()
 	tell = func() {
 		if old != nil {
 			l.replaced(old)
@@ -361,7 +365,7 @@ func (l *link) mourn(c *conn, cause error) bool {
 		l.conn = nil
 	}
 	l.retired = slices.DeleteFunc(l.retired, func(r *conn) bool { return r == c })
-	if errors.Is(cause, errUnwanted) || errors.Is(cause, errSpent) || errors.Is(cause, ErrClosed) {
+	if errors.Is(cause, errUnwanted) || errors.Is(cause, errSpent) || errors.Is(cause, errIdle) || errors.Is(cause, ErrClosed) {
 		return false
 	}
 	if ofBastion(cause) {

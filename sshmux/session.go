@@ -39,20 +39,38 @@ type session struct {
 	leaving   sync.Once     // for left
 	ch        ssh.Channel   // set before opened
 	asks      <-chan *ssh.Request
+	early     bool // the channel was open before it was needed; set before opened
 
 	begun   chan struct{} // closed when the wrapper has said the nonce
 	pid     int           // set before begun: the leader of the command's process group; 0: Dir could not be entered
 	outputs chan struct{} // closed when carry ends, and so all output has been delivered; said is set before
 	said    []byte        // what stood before the nonce, or instead of it
 	barked  chan bool     // size 1: the watchdog has said whether nothing is left
+	unsent  bool          // the host has closed an early channel before anything was sent; set before outputs is closed
 
 	exit   Exit
 	exited chan struct{} // closed when the host has told the exit status or signal; exit is set before
 	closed bool          // the channel is closed; known to the caller of Run, and to reap after it
 }
 
-// run waits for a slot of the connection and runs a command.
+// run runs a command over the connection. Where the host has closed the session that was kept
+// for it just before it was sent, it gets another one; as that costs the host its next session
+// ahead, too, this has an end.
 func (c *conn) run(ctx context.Context, r *request) (Exit, error) {
+	if !c.enter() {
+		return notRun, c.target.fail(Transport, PhaseQueue, errLost)
+	}
+	defer c.leave()
+	for {
+		exit, err := c.attempt(ctx, r)
+		if !errors.Is(err, errUnsent) {
+			return exit, err
+		}
+	}
+}
+
+// attempt waits for a slot of the connection and runs a command.
+func (c *conn) attempt(ctx context.Context, r *request) (Exit, error) {
 	if err := c.slots.acquire(ctx, c.shut, c.mux.options.QueueTimeout, r.Priority); err != nil {
 		return notRun, c.target.fail(Transport, PhaseQueue, err)
 	}
@@ -131,7 +149,9 @@ func (c *conn) release() {
 		c.retire()
 		return
 	}
-	c.leaveIfRetired()
+	if !c.leaveIfRetired() {
+		c.refill()
+	}
 }
 
 // again waits for about pause before the host is asked once more for a session that it has
@@ -254,10 +274,49 @@ type opening struct {
 func (c *conn) openChannel(kind string, extra []byte) <-chan opening {
 	answered := make(chan opening, 1)
 	go func() {
+		start := time.Now()
 		ch, asks, err := c.ssh.OpenChannel(kind, extra)
+		if kind == "session" && (err == nil || isRefusal(err)) { // a bastion first connects
+			c.measured(time.Since(start))
+		}
 		answered <- opening{ch, asks, err}
 	}()
 	return answered
+}
+
+// openChannel takes the session's channel from those ahead, or asks the host for it. It may not
+// return once the connection has ended, see left.
+func (s *session) openChannel() error {
+	c := s.conn
+	ahead := c.takeAhead()
+	if ahead == nil {
+		start := time.Now()
+		ch, asks, err := c.ssh.OpenChannel("session", nil)
+		if err == nil || isRefusal(err) {
+			c.measured(time.Since(start))
+		}
+		return s.opens(opening{ch, asks, err})
+	}
+	c.mux.counters.ahead.Add(1)
+	if ahead.open {
+		s.ch, s.asks, s.early = ahead.ch, ahead.asks, true
+		return nil
+	}
+	select {
+	case answer := <-ahead.answered:
+		return s.opens(answer)
+	case <-c.dead:
+		return errLost
+	}
+}
+
+// opens takes the host's answer to the request for the session's channel.
+func (s *session) opens(answer opening) error {
+	s.ch, s.asks = answer.ch, answer.asks
+	if answer.err == nil {
+		s.conn.slots.began()
+	}
+	return answer.err
 }
 
 // carry opens the channel, sends the command and delivers its standard output. It ends with
@@ -265,11 +324,7 @@ func (c *conn) openChannel(kind string, extra []byte) <-chan opening {
 func (s *session) carry() {
 	defer s.left()
 	defer close(s.outputs)
-	ch, asks, err := s.conn.ssh.OpenChannel("session", nil)
-	if err == nil {
-		s.ch, s.asks = ch, asks
-		s.conn.slots.began()
-	}
+	err := s.openChannel()
 	select {
 	case s.opened <- err:
 	case <-s.abandoned:
@@ -285,7 +340,14 @@ func (s *session) carry() {
 	}
 	// Without a reply to wait for: whether the command has started is seen by what it says.
 	if _, err := s.ch.SendRequest("exec", false, ssh.Marshal(struct{ Line string }{s.request.line})); err != nil {
+		if s.early && errors.Is(err, io.EOF) { // x/crypto does not even begin to send on a channel that is closed
+			s.unsent = true
+			s.conn.link.bar()
+		}
 		return // the channel is closed, as wait will see
+	}
+	if s.slots != nil {
+		s.conn.refill()
 	}
 	if s.request.prelude != "" || s.request.Stdin != nil {
 		go s.feed()
@@ -523,6 +585,8 @@ func (s *session) gone() {
 func (s *session) verdict() (Exit, error) {
 	t := s.conn.target
 	switch {
+	case s.lateClosed():
+		return notRun, t.fail(Transport, PhaseExec, errUnsent)
 	case !s.hasExited():
 		return s.vanished()
 	case !s.hasBegun() && s.disallowed() != "":
@@ -533,6 +597,16 @@ func (s *session) verdict() (Exit, error) {
 		return s.exit, t.fail(Config, PhaseExec, fmt.Errorf("directory %q: %s", s.request.Dir, clean(s.err.first())))
 	}
 	return s.exit, nil
+}
+
+// lateClosed reports whether nothing was sent because the host has closed an early channel.
+func (s *session) lateClosed() bool {
+	select {
+	case <-s.outputs:
+		return s.unsent
+	default:
+		return false
+	}
 }
 
 func (s *session) hasBegun() bool {

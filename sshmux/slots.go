@@ -17,6 +17,10 @@ const maxOvertaken = 3
 // sessions, or the host may have had more of them than we knew.
 const forgetFull = time.Hour
 
+// minAhead is how many slots there must be for a session to be kept ahead: they stand for a host
+// that allows four.
+const minAhead = 2
+
 // slots counts the sessions of a connection: at most limit in use, the others wait by priority,
 // and within one in the order in which they came.
 type slots struct {
@@ -27,6 +31,9 @@ type slots struct {
 	waiting []waiter // in the order in which they came
 
 	overtaken int // how many times in a row the first of them was
+
+	ahead  bool // a session is kept for the next command, or asked for: it has the place of a slot that nobody uses
+	opened int  // sessions that the host has opened so far
 
 	open int       // sessions that the host has, as far as we know; kills have some beside the slots
 	peak int       // the most of them at once: so many it allows
@@ -48,6 +55,7 @@ func (s *slots) began() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open++
+	s.opened++
 	if s.open > s.peak {
 		s.peak = s.open
 		s.wake()
@@ -66,6 +74,28 @@ func (s *slots) refused() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.full = time.Now()
+}
+
+// reserve reports whether a session may be asked for ahead, which then has a place until
+// unreserve. Whoever wants a slot gets it all the same, and takes that session. Some hosts open
+// one session per connection and hang up on who wants another (tinysshd): so as long as the host
+// has not opened a second one, it is asked when no command runs.
+func (s *slots) reserve() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	limit := s.limit()
+	if s.ahead || limit < minAhead || s.used >= limit || len(s.waiting) > 0 || s.opened < 2 && s.used > 0 {
+		return false
+	}
+	s.ahead = true
+	return true
+}
+
+// unreserve notes that the session ahead is a command's or a kill's now, or that there is none.
+func (s *slots) unreserve() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ahead = false
 }
 
 // yield gives a slot back if too many are in use, and returns the turn to await instead, which
@@ -228,4 +258,11 @@ func (s *slots) state() (used, held, waiting int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.used, s.held, len(s.waiting)
+}
+
+// describe says in l how the slots are.
+func (s *slots) describe(l *LinkStats) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.MaxSessions, l.InUse, l.Held, l.Queued, l.Ahead = s.limit(), s.used, s.held, len(s.waiting), s.ahead
 }

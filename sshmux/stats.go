@@ -11,8 +11,10 @@ import (
 
 // counters grow as long as the Mux lives.
 type counters struct {
-	dials, lost, commands, refused, orphans, in, out atomic.Uint64
-	waiting                                          atomic.Int64 // dials, for their turn
+	dials, lost, idle, commands, ahead, refused, orphans, in, out atomic.Uint64
+
+	waiting atomic.Int64 // dials, for their turn
+	trips   trips
 
 	mu     sync.Mutex
 	phases map[Phase]uint64 // failed dials
@@ -30,18 +32,25 @@ func (c *counters) failed(p Phase) {
 // Totals says what a Mux has done so far, and what its links do now. The counters never fall.
 type Totals struct {
 	Dials    uint64           // attempts to connect
-	Failures map[Phase]uint64 // those that failed, by phase
+	Failures map[Phase]uint64 // those that failed, by phase; each that a dial has is there
 	Lost     uint64           // connections that ended against our will
+	Idle     uint64           // connections that were closed because nobody used them for Target.IdleTimeout
 	Commands uint64           // commands sent
+	Prefetch uint64           // commands and kills that found a session opened ahead, or asked for
 	Refused  uint64           // sessions that hosts refused to open, each of which was asked for again
 	Orphans  uint64           // commands of which processes may live on
 	BytesIn  uint64           // received, as encrypted
 	BytesOut uint64           // sent, as encrypted
 
+	RoundTrips RoundTrips
+
 	States map[LinkState]int // links, by how they stand; each state is there
 	Turns  int               // dials that wait for their turn
 	InUse  int               // sessions in use on all links
-	Queued int               // commands that wait for one
+	Held   int               // of these: sessions that hosts keep for commands that have ended or were never begun
+	Ahead  int               // sessions that are kept ahead, or asked for
+	Limit  int               // commands that may run at once on the links that are up
+	Queued int               // commands that wait for a session
 }
 
 // Stats is Totals, and how each link stands.
@@ -56,6 +65,7 @@ type LinkState string
 // The states of a link.
 const (
 	Down     LinkState = "down"
+	Idle     LinkState = "idle" // closed because nobody used it for Target.IdleTimeout
 	Dialling LinkState = "dialling"
 	Up       LinkState = "up"
 )
@@ -70,7 +80,9 @@ type LinkStats struct {
 	InUse            int           // sessions in use, including those held, also on connections that were replaced
 	Held             int           // sessions that the host keeps for commands that have ended or were never begun
 	Queued           int           // commands that wait for a session
-	RTT              time.Duration // the newest round trip of a keepalive; 0: none yet
+	Prefetch         bool          // sessions are opened ahead
+	Ahead            bool          // there is one now, or it is asked for
+	RTT              time.Duration // the newest round trip, of a keepalive or of a request for a session; 0: none yet
 	Dials            uint64        // attempts to connect
 	Failures         int           // failures in a row
 	LastError        error         // the newest failure, an *Error; nil: none yet. It stays when the link recovers
@@ -95,7 +107,7 @@ func (m *Mux) Stats() Stats {
 	s := Stats{Totals: m.counters.totals(), Links: make([]LinkStats, 0, len(links))}
 	for _, l := range links {
 		link := l.stats()
-		s.add(standing{link.State, link.InUse, link.Queued})
+		s.add(link)
 		s.Links = append(s.Links, link)
 	}
 	slices.SortFunc(s.Links, func(a, b LinkStats) int {
@@ -113,10 +125,18 @@ func (m *Mux) list() []*link {
 
 func (c *counters) totals() Totals {
 	t := Totals{
-		Dials: c.dials.Load(), Lost: c.lost.Load(), Commands: c.commands.Load(), Refused: c.refused.Load(),
-		Turns: int(c.waiting.Load()), Orphans: c.orphans.Load(), BytesIn: c.in.Load(), BytesOut: c.out.Load(),
-		Failures: make(map[Phase]uint64),
-		States:   map[LinkState]int{Down: 0, Dialling: 0, Up: 0},
+		Dials: c.dials.Load(), Lost: c.lost.Load(), Idle: c.idle.Load(), Commands: c.commands.Load(), Prefetch: c.ahead.Load(),
+		Refused: c.refused.Load(), Orphans: c.orphans.Load(), BytesIn: c.in.Load(), BytesOut: c.out.Load(),
+		Turns:      int(c.waiting.Load()),
+		RoundTrips: c.trips.total(),
+		Failures:   make(map[Phase]uint64),
+		States:     map[LinkState]int{Down: 0, Idle: 0, Dialling: 0, Up: 0},
+	}
+	for _, p := range Phases() {
+		if p > PhaseAuth {
+			break // what comes after the login is no failure to connect
+		}
+		t.Failures[p] = 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -124,36 +144,35 @@ func (c *counters) totals() Totals {
 	return t
 }
 
-// standing is what Totals adds up of a link.
-type standing struct {
-	state         LinkState
-	inUse, queued int
+func (t *Totals) add(l LinkStats) {
+	t.States[l.State]++
+	t.InUse += l.InUse
+	t.Held += l.Held
+	t.Limit += l.MaxSessions
+	t.Queued += l.Queued
+	if l.Ahead {
+		t.Ahead++
+	}
 }
 
-func (t *Totals) add(s standing) {
-	t.States[s.state]++
-	t.InUse += s.inUse
-	t.Queued += s.queued
-}
-
-func (l *link) standing() standing {
+// standing returns what Totals adds up of a link.
+func (l *link) standing() LinkStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := standing{state: l.state()}
-	s.inUse, _, s.queued = l.use()
+	s := LinkStats{State: l.state()}
+	l.describe(&s)
 	return s
 }
 
-// use returns what slots.state does, of all connections together. The caller holds mu.
-func (l *link) use() (used, held, waiting int) {
+// describe says in s how the slots are, of all connections together. The caller holds mu.
+func (l *link) describe(s *LinkStats) {
 	if l.conn != nil {
-		used, held, waiting = l.conn.slots.state()
+		l.conn.slots.describe(s)
 	}
 	for _, c := range l.retired {
-		u, h, w := c.slots.state()
-		used, held, waiting = used+u, held+h, waiting+w
+		used, held, waiting := c.slots.state()
+		s.InUse, s.Held, s.Queued = s.InUse+used, s.Held+held, s.Queued+waiting
 	}
-	return used, held, waiting
 }
 
 // state returns how the link stands. The caller holds mu.
@@ -163,6 +182,8 @@ func (l *link) state() LinkState {
 		return Up
 	case l.dialling != nil:
 		return Dialling
+	case l.idle:
+		return Idle
 	}
 	return Down
 }
@@ -172,7 +193,7 @@ func (l *link) stats() LinkStats {
 	defer l.mu.Unlock()
 	s := LinkStats{
 		Name: l.target.name(), Addr: l.target.Addr, User: l.target.User,
-		State: l.state(), Dials: l.dials, Failures: l.failures, Retry: l.retry,
+		State: l.state(), Prefetch: l.target.Prefetch, Dials: l.dials, Failures: l.failures, Retry: l.retry,
 	}
 	if l.via != nil {
 		s.Via = l.via.target.name()
@@ -181,8 +202,8 @@ func (l *link) stats() LinkStats {
 		s.LastError, s.LastErrorAt = l.last, l.lastAt
 	}
 	if c := l.conn; c != nil {
-		s.Since, s.MaxSessions, s.RTT = c.since, c.slots.size(), time.Duration(c.rtt.Load())
+		s.Since, s.RTT = c.since, time.Duration(c.rtt.Load())
 	}
-	s.InUse, s.Held, s.Queued = l.use()
+	l.describe(&s)
 	return s
 }

@@ -79,7 +79,7 @@ func TestTotals(t *testing.T) {
 		m.Run(t.Context(), other, Command{Argv: []string{"check"}}) // refused before there is a link
 		time.Sleep(time.Second)
 		got := m.Totals()
-		if got.Dials != 1 || got.Commands != 2 || got.InUse != 2 || got.Queued != 1 || got.BytesIn == 0 || len(got.States) != 3 || got.States[Up] != 1 {
+		if got.Dials != 1 || got.Commands != 2 || got.InUse != 2 || got.Queued != 1 || got.BytesIn == 0 || len(got.States) != 4 || got.States[Up] != 1 {
 			t.Errorf("Totals() = %+v", got)
 		}
 		if s := m.Stats(); fmt.Sprint(s.Totals) != fmt.Sprint(got) {

@@ -61,6 +61,13 @@ type Target struct {
 	// half of what sshd allows, because it frees a session a little after it has said so. On a
 	// host that has refused one it is no more than half of what that allows, and at least 1.
 	MaxSessions int
+	// Prefetch has the link keep a session opened ahead, for up to ten minutes after a command, so
+	// that the next one costs one round trip instead of two. It counts for the host's limit, and
+	// so is only kept while there are at least two of MaxSessions and one of them is free.
+	Prefetch bool
+	// IdleTimeout closes a link over which no command has run, nobody was pinged and nothing was
+	// connected for so long. The next one that needs it connects anew. 0 means never.
+	IdleTimeout time.Duration
 	// ConnectTimeout overrides Options.ConnectTimeout if it is positive. The time to reach Via
 	// is Via's own.
 	ConnectTimeout time.Duration
@@ -151,6 +158,10 @@ func (t Target) Key() string {
 	b.WriteString(strconv.FormatInt(int64(t.ConnectTimeout), 10))
 	b.WriteByte(' ')
 	b.WriteString(strconv.FormatBool(t.Gateway))
+	b.WriteByte(' ')
+	b.WriteString(strconv.FormatBool(t.Prefetch))
+	b.WriteByte(' ')
+	b.WriteString(strconv.FormatInt(int64(t.IdleTimeout), 10))
 	if t.Via != nil {
 		b.WriteByte(' ')
 		field(t.Via.Key())

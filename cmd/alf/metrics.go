@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"alf/nagios"
@@ -106,13 +107,15 @@ func (h *house) places(f func(lag, dropped uint64) float64) map[string]float64 {
 }
 
 func (h *house) measureLinks() {
-	m, links := h.metrics, h.runner.Totals
+	m, links := h.metrics, briefly(h.runner.Totals)
 	counter := func(name, help string, f func(sshmux.Totals) uint64) {
 		m.Counter(name, help, func() float64 { return float64(f(links())) })
 	}
 	counter("alf_ssh_dials_total", "Attempts to connect to hosts.", func(t sshmux.Totals) uint64 { return t.Dials })
 	counter("alf_ssh_links_lost_total", "Connections that ended against Alf's will.", func(t sshmux.Totals) uint64 { return t.Lost })
+	counter("alf_ssh_links_idle_total", "Connections that were closed because nothing used them for idle_timeout.", func(t sshmux.Totals) uint64 { return t.Idle })
 	counter("alf_ssh_commands_total", "Commands that were sent to hosts.", func(t sshmux.Totals) uint64 { return t.Commands })
+	counter("alf_ssh_prefetched_total", "Sessions that were asked for ahead (prefetch) and then used.", func(t sshmux.Totals) uint64 { return t.Prefetch })
 	counter("alf_ssh_sessions_refused_total", "Sessions that hosts refused to open, each of which was asked for again.", func(t sshmux.Totals) uint64 { return t.Refused })
 	counter("alf_ssh_orphans_total", "Commands of which processes may live on.", func(t sshmux.Totals) uint64 { return t.Orphans })
 	m.CounterBy("alf_ssh_bytes_total", "Bytes on the wire, as encrypted.", "direction", func() map[string]float64 {
@@ -124,10 +127,36 @@ func (h *house) measureLinks() {
 	})
 	m.GaugeBy("alf_ssh_links", "Shared connections, by state.", "state", func() map[string]float64 { return floats(links().States) })
 	m.Gauge("alf_ssh_dials_waiting", "Dials that wait for their turn.", func() float64 { return float64(links().Turns) })
-	m.GaugeBy("alf_ssh_sessions", "Sessions in use on all connections, and commands that wait for one.", "state", func() map[string]float64 {
+	m.GaugeBy("alf_ssh_sessions", "Sessions on all connections: used by commands, held by hosts for commands that have ended, ahead of commands to come; and queued commands, which wait for one.", "state", func() map[string]float64 {
 		t := links()
-		return map[string]float64{"used": float64(t.InUse), "queued": float64(t.Queued)}
+		return map[string]float64{"used": float64(t.InUse - t.Held), "held": float64(t.Held), "ahead": float64(t.Ahead), "queued": float64(t.Queued)}
 	})
+	m.Gauge("alf_ssh_sessions_limit", "Commands that may run at a time on the connections that are up.", func() float64 { return float64(links().Limit) })
+	m.Histogram("alf_ssh_round_trip_seconds", "Round trips on all connections: of keepalives and of requests for sessions.", func() sinks.Distribution {
+		t := links().RoundTrips
+		d := sinks.Distribution{Count: t.Count, Sum: t.Sum.Seconds(), AtMost: make(map[float64]uint64, len(t.AtMost))}
+		for bound, n := range t.AtMost {
+			d.AtMost[bound.Seconds()] = n
+		}
+		return d
+	})
+}
+
+// briefly keeps what f returns for as long as a scrape takes: so its series are of the same
+// moment, and f is not called for each of them.
+func briefly[T any](f func() T) func() T {
+	const long = 100 * time.Millisecond
+	var mu sync.Mutex
+	var last T
+	var at time.Time
+	return func() T {
+		mu.Lock()
+		defer mu.Unlock()
+		if at.IsZero() || time.Since(at) > long {
+			last, at = f(), time.Now()
+		}
+		return last
+	}
 }
 
 // measureRuns adds what people run.

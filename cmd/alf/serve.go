@@ -143,7 +143,7 @@ func build(c *config.Config, record journal, logs *logs) (*house, error) {
 	h.api = api.New(api.Options{
 		View: h.view, Reader: h.record, Past: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
 		Submit: h.checker.Submit, Reload: h.reload, Diff: h.diff, Ready: h.checker.Ready,
-		Metrics: h.metrics, Pages: pages, Levels: h.logs, Journal: keeperOf(record), Sources: h.roster, AllowedHosts: c.Web.AllowedHosts,
+		Metrics: h.metrics, Pages: pages, Levels: h.logs, Journal: keeperOf(record), Sources: h.roster, Links: h.links, AllowedHosts: c.Web.AllowedHosts,
 		Runner: h.runner, Remark: h.checker.Remark, Paused: h.runner.Paused,
 		HostDownDisablesChecks: c.Daemon.HostDownDisablesChecks,
 		History:                c.Journal.History, Version: version(), Started: time.Now(),

@@ -25,10 +25,10 @@ import (
 
 func newSSH(o *options) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "ssh", Short: "Trust the keys of hosts, and see why one cannot be reached", Args: cobra.NoArgs,
+		Use: "ssh", Short: "See the connections to hosts, and why one cannot be reached; trust their keys", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newSSHCheck(o), newSSHTrust(o), newSSHAccept(o), newSSHAuthorize(o))
+	cmd.AddCommand(newSSHLinks(o), newSSHCheck(o), newSSHTrust(o), newSSHAccept(o), newSSHAuthorize(o))
 	return cmd
 }
 

@@ -92,11 +92,11 @@ const askFor = 2 * time.Second
 func (o *options) heedPause(ctx context.Context, h *alf.Host) error {
 	ctx, cancel := context.WithTimeout(ctx, askFor)
 	defer cancel()
-	link, err := o.daemon().Link(ctx, h.Name)
-	if err != nil || !link.Paused || link.Cause != alf.CauseAuth.String() {
+	pause, err := o.daemon().Paused(ctx, h.Name)
+	if err != nil || !pause.Paused || pause.Cause != alf.CauseAuth.String() {
 		return nil
 	}
-	return fmt.Errorf("the daemon was refused, and waits so that the host does not lock it out; --now logs in all the same: %s", link.Error)
+	return fmt.Errorf("the daemon was refused, and waits so that the host does not lock it out; --now logs in all the same: %s", pause.Error)
 }
 
 // linkReport is what alf ssh check says of a host.
