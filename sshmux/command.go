@@ -64,6 +64,7 @@ type request struct {
 	nonce   string // begins the line that tells the command's output from all that came before it
 	line    string // what the login shell gets
 	prelude string // what the wrapper reads from standard input before the command does
+	group   bool   // the wrapper sees to it that the command leads a process group
 }
 
 // newRequest checks a Command and wraps it. The errors name no value of its environment.
@@ -130,10 +131,16 @@ func (r *request) script(words []string) string {
 		}
 		fmt.Fprintf(&b, "cd %s || { echo %s dir; exit 126; }; ", quote(dir), r.nonce)
 	}
+	if r.group {
+		b.WriteString(makeGroup)
+	}
 	if len(r.Path) > 0 {
 		fmt.Fprintf(&b, "PATH=%s${PATH:+:$PATH}; export PATH; ", quote(strings.Join(r.Path, ":")))
 	}
 	fmt.Fprintf(&b, "echo %s $$; exec", r.nonce)
+	if r.group {
+		b.WriteString(" $alf_group")
+	}
 	for _, w := range words {
 		b.WriteByte(' ')
 		b.WriteString(quote(w))

@@ -88,6 +88,7 @@ var ErrClosed = errors.New("closed")
 var (
 	errUnwanted = errors.New("no longer wanted")
 	errSpent    = errors.New("the host keeps all sessions for commands that have ended or were never begun")
+	errUnsent   = errors.New("the host closes each session before it takes the command")
 	// errLost marks the loss of a connection before the command was sent, so that another
 	// connection may be tried.
 	errLost = errors.New("connection lost")

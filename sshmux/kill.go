@@ -116,11 +116,16 @@ func (c *conn) killGroup(ctx context.Context, pid int) bool {
 func (c *conn) spare(ctx context.Context, r *request, grace time.Duration) (*session, error) {
 	for start := time.Now(); ; {
 		s, err := c.try(ctx, r, nil, nil)
+		if err == nil && s.isUnsentAt(ctx) {
+			c.mux.owners.Go(s.drop)
+			continue
+		}
 		if !isRefusal(err) {
 			return s, err
 		}
 		c.slots.refused() // the kills to come should find one
-		if time.Since(start) > grace {
+		c.learnOnce(err)
+		if time.Since(start) > grace || c.isOnce() {
 			return s, err
 		}
 		select {

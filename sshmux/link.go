@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,10 @@ type link struct {
 	via    *link         // the bastion's that the target is behind; nil: none
 	turn   chan struct{} // size 1: held by the one dial that is under way
 	users  int           // calls that use the link, and links that go through it; guarded by Mux.mu
+
+	once    atomic.Bool  // the host opens one session per connection
+	singles slots        // then: of connections for commands
+	rtt     atomic.Int64 // then: the newest round trip, in nanoseconds
 
 	mu       sync.Mutex
 	closed   bool
@@ -53,7 +58,13 @@ func (l *link) run(ctx context.Context, r *request) (Exit, error) {
 		if err != nil {
 			return notRun, err
 		}
+		if c.isOnce() {
+			return l.runOnce(ctx, r)
+		}
 		exit, err := c.run(ctx, r)
+		if errors.Is(err, errOnce) {
+			return l.runOnce(ctx, r)
+		}
 		if !first || !errors.Is(err, errLost) {
 			return exit, err
 		}
@@ -73,6 +84,9 @@ func (l *link) ping(ctx context.Context) (time.Duration, error) {
 		c, err := l.connect(ctx)
 		if err != nil {
 			return 0, err
+		}
+		if c.isOnce() {
+			return l.pingOnce(ctx)
 		}
 		rtt, err := c.ping(ctx)
 		lost := errors.Is(err, errLost)
@@ -205,6 +219,7 @@ func (l *link) dialOver(ctx context.Context, over *conn) (*conn, error) {
 		return nil, err
 	}
 	c.link = l
+	l.recognize(c)
 	return c, nil
 }
 
@@ -295,6 +310,10 @@ func (l *link) mourn(c *conn, cause error) bool {
 	}
 	l.retired = slices.DeleteFunc(l.retired, func(r *conn) bool { return r == c })
 	if errors.Is(cause, errUnwanted) || errors.Is(cause, errSpent) || errors.Is(cause, ErrClosed) {
+		return false
+	}
+	if c.isOnce() && !c.isFresh() { // as it must; a command that it took along says so itself
+		l.failures = 0
 		return false
 	}
 	if ofBastion(cause) {

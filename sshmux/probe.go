@@ -118,6 +118,7 @@ func (m *Mux) probeDial(ctx context.Context, l *link, p *probe) (*conn, error) {
 	}
 	p.done(PhaseAuth.String(), p.said(PhaseAuth)+p.worked(login))
 	c.link = l
+	l.recognize(c)
 	return c, nil
 }
 
@@ -147,10 +148,9 @@ func (p *probe) reached(wire *meter, t Target, over *conn) string {
 func (p *probe) use(ctx context.Context, c *conn) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 2*probeTimeout, errors.New("no answer"))
 	defer cancel()
-	if _, err := c.ping(ctx); err != nil {
+	if err := p.ping(ctx, c); err != nil {
 		return c.target.fail(Transport, PhaseOpen, err)
 	}
-	p.done("ping", "")
 	var out head
 	r, err := newRequest(Command{Shell: `uname -srm; echo "login shell $SHELL"`, Stdout: &out, Stderr: io.Discard, Timeout: probeTimeout})
 	if err != nil {
@@ -160,6 +160,19 @@ func (p *probe) use(ctx context.Context, c *conn) error {
 		return err
 	}
 	p.done(PhaseExec.String(), clean([]byte(strings.Join(strings.Split(strings.TrimSpace(string(out)), "\n"), ", "))))
+	return nil
+}
+
+// ping asks for a sign of life, unless that would take the one session that the command needs.
+func (p *probe) ping(ctx context.Context, c *conn) error {
+	if c.isOnce() {
+		p.done("ping", "not asked: "+errOnce.Error())
+		return nil
+	}
+	if _, err := c.ping(ctx); err != nil {
+		return err
+	}
+	p.done("ping", "")
 	return nil
 }
 

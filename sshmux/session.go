@@ -44,14 +44,27 @@ type session struct {
 	pid     int           // set before begun: the leader of the command's process group; 0: Dir could not be entered
 	outputs chan struct{} // closed when all output has been delivered; said is set before
 	said    []byte        // what stood before the nonce, or instead of it
+	sent    chan struct{} // closed when the command was sent, or could not be; unsent is set before
+	unsent  bool          // the host has closed the channel before it took the command
 
 	exit   Exit
 	exited chan struct{} // closed when the host has told the exit status or signal; exit is set before
 	closed bool          // the channel is closed; known to the caller of Run, and to reap after it
 }
 
-// run waits for a slot of the connection and runs a command.
+// run runs a command over the connection. Where the host closes the session before it has taken
+// the command, it gets another one.
 func (c *conn) run(ctx context.Context, r *request) (Exit, error) {
+	for tries := 1; ; tries++ {
+		exit, err := c.attempt(ctx, r)
+		if !errors.Is(err, errUnsent) || tries == maxUnsent {
+			return exit, err
+		}
+	}
+}
+
+// attempt waits for a slot of the connection and runs a command.
+func (c *conn) attempt(ctx context.Context, r *request) (Exit, error) {
 	if err := c.slots.acquire(ctx, c.shut, c.mux.options.QueueTimeout, r.Priority); err != nil {
 		return notRun, c.target.fail(Transport, PhaseQueue, err)
 	}
@@ -73,10 +86,15 @@ func (c *conn) open(ctx context.Context, r *request) (*session, error) {
 	limit := time.NewTimer(o.OpenTimeout)
 	defer limit.Stop()
 	start := time.Now()
+	r = c.grouped(r)
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
 		s, err := c.try(ctx, r, &c.slots, limit.C)
 		if !isRefusal(err) {
 			return s, err
+		}
+		if c.learnOnce(err) {
+			c.release()
+			return nil, errOnce
 		}
 		waited, e := c.yield(ctx)
 		if e != nil {
@@ -153,7 +171,7 @@ func newSession(c *conn, r *request, slots *slots) *session {
 		conn: c, request: r, slots: slots,
 		in: source{r: r.Stdin}, out: stream{w: r.Stdout}, err: stream{w: r.Stderr},
 		opened: make(chan error), abandoned: make(chan struct{}),
-		begun: make(chan struct{}), outputs: make(chan struct{}), exited: make(chan struct{}),
+		sent: make(chan struct{}), begun: make(chan struct{}), outputs: make(chan struct{}), exited: make(chan struct{}),
 		exit: Exit{Code: -1},
 	}
 }
@@ -240,6 +258,9 @@ func (s *session) openChannel() error {
 		s.ch, s.asks = a.ch, a.asks
 		if a.err == nil {
 			s.conn.slots.began()
+			if s.conn.isOnce() {
+				s.conn.only.Store(&s.ch)
+			}
 		}
 		return a.err
 	case <-s.conn.dead:
@@ -264,8 +285,7 @@ func (s *session) carry() {
 		return
 	}
 	defer close(s.outputs)
-	// Without a reply to wait for: whether the command has started is seen by what it says.
-	if _, err := s.ch.SendRequest("exec", false, ssh.Marshal(struct{ Line string }{s.request.line})); err != nil {
+	if !s.send() {
 		return // the channel is closed, as wait will see
 	}
 	if s.request.prelude != "" || s.request.Stdin != nil {
@@ -487,6 +507,8 @@ func (s *session) gone() {
 func (s *session) verdict() (Exit, error) {
 	t := s.conn.target
 	switch {
+	case s.isUnsent() && s.conn.why() == nil:
+		return notRun, t.fail(Transport, PhaseOpen, errUnsent)
 	case !s.hasExited():
 		return s.vanished()
 	case !s.hasBegun():

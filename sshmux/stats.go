@@ -142,13 +142,16 @@ func (l *link) standing() standing {
 	if c != nil {
 		s.inUse, _, s.queued = c.slots.state()
 	}
+	if l.once.Load() {
+		s.inUse, _, s.queued = l.singles.state()
+	}
 	return s
 }
 
 // state returns how the link stands. The caller holds mu.
 func (l *link) state() LinkState {
 	switch {
-	case l.conn != nil:
+	case l.conn != nil, l.once.Load() && len(l.retired) > 0:
 		return Up
 	case l.dialling != nil:
 		return Dialling
@@ -173,5 +176,6 @@ func (l *link) stats() LinkStats {
 		s.Since, s.MaxSessions, s.RTT = c.since, c.slots.size(), time.Duration(c.rtt.Load())
 		s.InUse, s.Held, s.Queued = c.slots.state()
 	}
+	l.onceStats(&s)
 	return s
 }
