@@ -399,7 +399,12 @@ func stampOf(files []string) (stamp string, present []string, err error) {
 }
 
 // String returns the fingerprint of the line's key, and where the line stands.
-func (l *knownLine) String() string { return fmt.Sprintf("%s (%s)", fingerprint(l.key), l.at()) }
+func (l *knownLine) String() string {
+	if l.authority {
+		return fmt.Sprintf("the authority %s (%s)", fingerprint(l.key), l.at())
+	}
+	return fmt.Sprintf("%s (%s)", fingerprint(l.key), l.at())
+}
 
 // at returns file and line.
 func (l *knownLine) at() string {
