@@ -31,7 +31,7 @@ type ahead struct {
 
 // refill asks for a session ahead if the target wants one and there is room for it.
 func (c *conn) refill() {
-	if !c.target.Prefetch || c.isAverse() || c.wire.gone.Load() || c.isShut() || c.link.isBarred() || !c.slots.reserve() {
+	if !c.target.Prefetch || c.isAverse() || c.isOnce() || c.wire.gone.Load() || c.isShut() || c.link.isBarred() || !c.slots.reserve() {
 		return
 	}
 	a := &ahead{conn: c, wanted: make(chan struct{}), done: make(chan struct{})}

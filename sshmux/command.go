@@ -64,6 +64,7 @@ type request struct {
 	line    string   // what the login shell gets
 	prelude string   // what the wrapper reads from standard input before the command does
 	words   []string // what is executed
+	group   bool     // the wrapper sees to it that the command leads a process group
 
 	watchdog string // shell text that starts one; empty: there is none
 	dog      string // the word that lets it loose
@@ -139,12 +140,18 @@ func (r *request) script() string {
 		fmt.Fprintf(&b, "cd %s || { echo %s dir; exit 126; }; ", quote(enter(r.Dir)), r.nonce)
 	}
 	b.WriteString(r.watchdog)
+	if r.group {
+		b.WriteString(makeGroup)
+	}
 	if len(r.Path) > 0 {
 		fmt.Fprintf(&b, "PATH=%s${PATH:+:$PATH}; export PATH; ", quote(strings.Join(r.Path, ":")))
 	}
 	b.WriteString("echo ")
 	b.WriteString(r.nonce)
 	b.WriteString(" $$; exec")
+	if r.group {
+		b.WriteString(" $alf_group")
+	}
 	for _, w := range r.words {
 		b.WriteByte(' ')
 		b.WriteString(quote(w))

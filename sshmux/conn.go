@@ -15,25 +15,27 @@ import (
 // conn is one SSH connection. Its owner, the goroutine in serve, is all that it needs while
 // idle, beside the three of x/crypto.
 type conn struct {
-	mux    *Mux
-	link   *link   // whose connection it is
-	over   *conn   // the bastion's, through which it goes; nil: it goes through none
-	target *Target // the link's
-	ssh    ssh.Conn
-	opens  <-chan ssh.NewChannel
-	asks   <-chan *ssh.Request
-	wire   *meter
-	slots  slots
-	since  time.Time
-	pings  chan chan<- time.Duration // who wants to know the next round trip; channels of size 1
-	nudges chan struct{}             // size 1: ask for a sign of life now
-	shut   chan struct{}             // closed when no command may begin any more
-	dead   chan struct{}             // closed when the connection has ended; then cause says why
+	mux      *Mux
+	link     *link   // whose connection it is
+	over     *conn   // the bastion's, through which it goes; nil: it goes through none
+	target   *Target // the link's
+	ssh      ssh.Conn
+	opens    <-chan ssh.NewChannel
+	asks     <-chan *ssh.Request
+	wire     *meter
+	slots    slots
+	since    time.Time
+	greeting string                    // of the host: the version of its server
+	pings    chan chan<- time.Duration // who wants to know the next round trip; channels of size 1
+	nudges   chan struct{}             // size 1: ask for a sign of life now
+	shut     chan struct{}             // closed when no command may begin any more
+	dead     chan struct{}             // closed when the connection has ended; then cause says why
 
 	shutOnce sync.Once
 	running  atomic.Int32 // commands that run
 	rtt      atomic.Int64 // the newest round trip, in nanoseconds
 	ahead    atomic.Pointer[ahead]
+	only     atomic.Pointer[ssh.Channel] // of the one session, where the host opens no more
 
 	mu      sync.Mutex
 	cause   error
@@ -184,15 +186,14 @@ func newKeepalive(c *conn) *keepalive {
 // without a number, so there is never more than one; its goroutine ends with the answer or
 // with the connection.
 func (k *keepalive) ask() {
-	if !k.asked.IsZero() {
+	if !k.asked.IsZero() || k.conn.isMute() {
 		return
 	}
 	k.asked, k.missed = time.Now(), 0
 	k.timer.Reset(k.conn.mux.options.KeepaliveTimeout)
 	start := k.asked
 	k.conn.mux.owners.Go(func() {
-		// OpenSSH refuses the request, which is as good an answer as any.
-		if _, _, err := k.conn.ssh.SendRequest("keepalive@openssh.com", true, nil); err == nil {
+		if k.conn.askForLife() == nil {
 			k.answer <- time.Since(start)
 		}
 	})
@@ -216,6 +217,10 @@ func (k *keepalive) check() error {
 		if silent < o.KeepaliveInterval {
 			k.timer.Reset(o.KeepaliveInterval - silent)
 			return nil
+		}
+		if k.conn.isMute() {
+			k.timer.Reset(o.KeepaliveInterval)
+			return k.conn.unused()
 		}
 		k.ask()
 		return nil

@@ -137,7 +137,7 @@ func (d *dialer) handshake(ctx context.Context, wire *meter, login *credentials)
 	wire.SetDeadline(time.Time{})
 	wire.up.Store(true)
 	c := &conn{
-		mux: d.mux, over: d.over, target: d.target, ssh: s, opens: opens, asks: asks, wire: wire, since: time.Now(),
+		mux: d.mux, over: d.over, target: d.target, ssh: s, opens: opens, asks: asks, wire: wire, since: time.Now(), greeting: string(s.ServerVersion()),
 		pings:  make(chan chan<- time.Duration),
 		nudges: make(chan struct{}, 1),
 		shut:   make(chan struct{}),

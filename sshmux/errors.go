@@ -92,13 +92,11 @@ var ErrClosed = errors.New("closed")
 var (
 	errUnwanted = errors.New("no longer wanted")
 	errSpent    = errors.New("the host keeps its sessions for commands that have ended or were never begun")
+	errUnsent   = errors.New("the host closes each session before it takes the command")
 	// errLost marks the loss of a connection before the command was sent, so that another
 	// connection may be tried.
 	errLost = errors.New("connection lost")
-	// errUnsent marks a session that the host has closed before the command was sent, so that
-	// another one may be opened.
-	errUnsent = errors.New("the host closed the session before the command was sent")
-	errIdle   = errors.New("no command has run over it for so long")
+	errIdle = errors.New("no command has run over it for so long")
 )
 
 // SilenceError is the cause of an Error of PingWithin.

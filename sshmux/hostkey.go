@@ -68,6 +68,7 @@ type trust struct {
 	db     *knownHosts
 	host   string       // the first of the target's names for which any key is known, or the last
 	lines  []*knownLine // of host
+	wider  []*knownLine // others that may make a key known, but do not make one changed
 }
 
 // trust looks up what the target's files, as they are now, say about its keys.
@@ -81,6 +82,9 @@ func (h *hostKeys) trust(t *Target) (*trust, error) {
 	}
 	k := &trust{target: t, set: set, db: db}
 	k.look(db.lookup)
+	for _, host := range hosts(*t) {
+		k.wider = append(k.wider, db.wider(host)...)
+	}
 	return k, nil
 }
 
@@ -126,8 +130,9 @@ func (k *trust) look(find func(host string) []*knownLine) {
 // hosts returns what a target is called in known_hosts files, the first name first, each with
 // its port.
 func hosts(t Target) []string {
+	t.Addr, t.Name = strings.ToLower(t.Addr), strings.ToLower(t.Name)
 	if t.HostKeyAlias != "" {
-		return []string{net.JoinHostPort(t.HostKeyAlias, "22")}
+		return []string{net.JoinHostPort(strings.ToLower(t.HostKeyAlias), "22")}
 	}
 	list := []string{t.Addr}
 	if host, port, err := net.SplitHostPort(t.Addr); err == nil && t.Name != "" && t.Name != host && plainName(t.Name) {
@@ -145,17 +150,25 @@ func plainName(s string) bool {
 // that a host that has several keys shows one that can be checked.
 func (k *trust) algorithms() []string {
 	var list []string
-	for _, l := range k.lines {
+	known := slices.Concat(k.lines, k.wider)
+	slices.SortStableFunc(known, func(a, b *knownLine) int { return a.class() - b.class() })
+	for _, l := range known {
 		for _, algorithm := range algorithmsOf(l) {
 			if !slices.Contains(list, algorithm) {
 				list = append(list, algorithm)
 			}
 		}
 	}
-	if len(list) > 0 {
+	if len(k.lines) > 0 {
 		return list
 	}
-	return plainAlgorithms()
+	// What is known of a name without its port may be of another server on the same host.
+	for _, algorithm := range plainAlgorithms() {
+		if !slices.Contains(list, algorithm) {
+			list = append(list, algorithm)
+		}
+	}
+	return list
 }
 
 // allAlgorithms returns first those that are known, and then all others.
@@ -176,6 +189,14 @@ func plainAlgorithms() []string {
 	all := slices.DeleteFunc(ssh.SupportedAlgorithms().HostKeys, func(a string) bool { return strings.HasSuffix(a, certSuffix) })
 	slices.SortStableFunc(all, func(a, b string) int { return rank(a) - rank(b) })
 	return all
+}
+
+// class sorts authorities before plain keys: a certificate is good for longer than a key.
+func (l *knownLine) class() int {
+	if l.authority {
+		return 0
+	}
+	return 1
 }
 
 // certSuffix ends the names of the types of certificates.
@@ -226,6 +247,11 @@ func (k *trust) knows(key ssh.PublicKey) *knownLine {
 			return l
 		}
 	}
+	for _, l := range k.wider {
+		if !l.authority && sameKey(l.key, key) {
+			return l
+		}
+	}
 	return nil
 }
 
@@ -234,7 +260,7 @@ func (k *trust) knows(key ssh.PublicKey) *knownLine {
 func (k *trust) checkCertificate(cert *ssh.Certificate) error {
 	var problems []error
 	for _, host := range hosts(*k.target) {
-		lines := k.db.lookup(host)
+		lines := slices.Concat(k.db.lookup(host), k.wider)
 		checker := ssh.CertChecker{IsHostAuthority: func(authority ssh.PublicKey, _ string) bool {
 			return slices.ContainsFunc(lines, func(l *knownLine) bool { return l.authority && sameKey(l.key, authority) })
 		}}
@@ -243,6 +269,9 @@ func (k *trust) checkCertificate(cert *ssh.Certificate) error {
 			return nil
 		}
 		problems = append(problems, err)
+	}
+	if k.knows(cert.Key) != nil {
+		return nil // its certificate adds nothing
 	}
 	e := k.refuse(cert)
 	e.Certificate = errors.Join(problems...)

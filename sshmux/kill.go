@@ -186,14 +186,19 @@ func (s *session) killTree(ctx context.Context) bool {
 func (c *conn) spare(ctx context.Context, r *request, grace time.Duration, refused func()) (*session, error) {
 	for start, first := time.Now(), true; ; first = false {
 		s, err := c.try(ctx, r, nil, nil)
+		if err == nil && s.isUnsentAt(ctx) {
+			c.mux.owners.Go(s.drop)
+			continue
+		}
 		if !isRefusal(err) {
 			return s, err
 		}
 		c.refused() // the kills to come should find one
+		c.learnOnce(err)
 		if first {
 			refused()
 		}
-		if time.Since(start) > grace {
+		if time.Since(start) > grace || c.isOnce() {
 			return s, err
 		}
 		select {

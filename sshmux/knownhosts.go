@@ -207,6 +207,46 @@ func (k *knownHosts) search(host string, a address) []*knownLine {
 	return lines
 }
 
+// wider returns the lines that ssh finds for a host beside those of lookup: it matches wildcards
+// with the brackets and the port as a part of the name, and looks for a name without its port where
+// nothing is known of it with the port.
+func (k *knownHosts) wider(host string) []*knownLine {
+	a, err := split(host)
+	if err != nil || a.port == defaultPort {
+		return nil
+	}
+	var lines []*knownLine
+	normal := xknownhosts.Normalize(host)
+	for _, l := range k.others {
+		if l.matchText(normal) {
+			lines = append(lines, l)
+		}
+	}
+	if len(k.lookup(host)) == 0 {
+		lines = append(lines, k.lookup(net.JoinHostPort(a.host, defaultPort))...)
+	}
+	return lines
+}
+
+// matchText reports whether one of the line's names is a pattern of a text.
+func (l *knownLine) matchText(text string) bool {
+	found := false
+	for _, p := range l.patterns {
+		name := p.host
+		if p.port != defaultPort {
+			name = "[" + p.host + "]:" + p.port
+		}
+		if !wildcard(name, text) {
+			continue
+		}
+		if p.negated {
+			return false
+		}
+		found = true
+	}
+	return found
+}
+
 // revokes returns the line that revokes a key, if any. A certificate is revoked with the key
 // that it certifies, and with its authority's.
 func (k *knownHosts) revokes(key ssh.PublicKey) *knownLine {
@@ -260,7 +300,7 @@ func patternOf(name string) (pattern, error) {
 		return pattern{}, err
 	}
 	if err != nil {
-		a = address{bare, defaultPort}
+		a = address{strings.ToLower(bare), defaultPort}
 	}
 	return pattern{a, bare != name}, nil
 }
@@ -331,9 +371,10 @@ func wildcard(pattern, s string) bool {
 	return strings.Trim(pattern[p:], "*") == ""
 }
 
+// split reads "host:port". Names are the same in any case, as they are for ssh.
 func split(host string) (address, error) {
 	h, port, err := net.SplitHostPort(host)
-	return address{h, port}, err
+	return address{strings.ToLower(h), port}, err
 }
 
 // stampOf returns a text that changes when the files do, and those of them that are there.
@@ -358,7 +399,12 @@ func stampOf(files []string) (stamp string, present []string, err error) {
 }
 
 // String returns the fingerprint of the line's key, and where the line stands.
-func (l *knownLine) String() string { return fmt.Sprintf("%s (%s)", fingerprint(l.key), l.at()) }
+func (l *knownLine) String() string {
+	if l.authority {
+		return fmt.Sprintf("the authority %s (%s)", fingerprint(l.key), l.at())
+	}
+	return fmt.Sprintf("%s (%s)", fingerprint(l.key), l.at())
+}
 
 // at returns file and line.
 func (l *knownLine) at() string {

@@ -31,6 +31,10 @@ type link struct {
 
 	barred atomic.Pointer[time.Time] // when there was last a reason to ask for no session ahead; nil: never
 
+	once    atomic.Bool  // the host opens one session per connection
+	singles slots        // then: of connections for commands
+	rtt     atomic.Int64 // then: the newest round trip, in nanoseconds
+
 	mu       sync.Mutex
 	closed   bool
 	conn     *conn     // not nil: up
@@ -66,7 +70,13 @@ func (l *link) run(ctx context.Context, r *request) (Exit, error) {
 		if err != nil {
 			return notRun, err
 		}
+		if c.isOnce() {
+			return l.runOnce(ctx, r)
+		}
 		exit, err := c.run(ctx, r)
+		if errors.Is(err, errOnce) {
+			return l.runOnce(ctx, r)
+		}
 		if !first || !errors.Is(err, errLost) {
 			return exit, err
 		}
@@ -92,6 +102,9 @@ func (l *link) ping(ctx context.Context, limit time.Duration) (time.Duration, er
 		c, err := l.connect(ctx, scheduled)
 		if err != nil {
 			return 0, err
+		}
+		if c.isOnce() {
+			return l.pingOnce(ctx)
 		}
 		rtt, err := c.ping(ctx)
 		lost := errors.Is(err, errLost)
@@ -265,6 +278,7 @@ func (l *link) dialOver(ctx context.Context, over *conn, w *turn) (*conn, error)
 	}
 	l.good.Store(true)
 	c.link = l
+	l.recognize(c)
 	return c, nil
 }
 
@@ -366,6 +380,10 @@ func (l *link) mourn(c *conn, cause error) bool {
 	}
 	l.retired = slices.DeleteFunc(l.retired, func(r *conn) bool { return r == c })
 	if errors.Is(cause, errUnwanted) || errors.Is(cause, errSpent) || errors.Is(cause, errIdle) || errors.Is(cause, ErrClosed) {
+		return false
+	}
+	if c.isOnce() && !c.isFresh() { // as it must; a command that it took along says so itself
+		l.failures = 0
 		return false
 	}
 	if ofBastion(cause) {

@@ -110,6 +110,8 @@ type host struct {
 	// handle takes a channel request for a session; nil answers each command with exit status
 	// 0.
 	handle func(ssh.NewChannel)
+	// each makes the handle of a connection; nil: all have the same.
+	each func() func(ssh.NewChannel)
 
 	mu         sync.Mutex
 	dials      []time.Time // of all attempts to connect
@@ -183,9 +185,13 @@ func (h *host) serve(c net.Conn) {
 			}
 		}
 	}()
+	handle := h.handle
+	if h.each != nil {
+		handle = h.each()
+	}
 	for ch := range channels {
-		if h.handle != nil {
-			h.handle(ch)
+		if handle != nil {
+			handle(ch)
 			continue
 		}
 		go answerOK(ch)

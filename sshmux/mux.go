@@ -276,6 +276,7 @@ func (m *Mux) link(key string, t Target) *link {
 		return l
 	}
 	l := &link{mux: m, target: t.clone(), turn: make(chan struct{}, 1)}
+	l.singles.most = or(t.MaxSessions, defaultSessions)
 	if via := l.target.Via; via != nil {
 		l.via = m.link(via.Key(), *via)
 		if l.via.passages == nil {

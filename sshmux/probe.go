@@ -156,6 +156,7 @@ func (m *Mux) probeDial(ctx context.Context, l *link, p *probe) (_ *conn, err er
 	}
 	p.done(PhaseAuth.String(), p.said(PhaseAuth)+p.worked(login))
 	c.link = l
+	l.recognize(c)
 	return c, nil
 }
 

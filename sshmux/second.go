@@ -21,6 +21,9 @@ type second struct {
 // borrow returns the second connection, and dials if there is none and the link may be
 // dialled; nil means that it cannot be had. The caller must call giveBack.
 func (l *link) borrow(ctx context.Context) (c *conn, giveBack func()) {
+	if l.once.Load() {
+		return l.extra(ctx)
+	}
 	s := l.seekSecond()
 	if s == nil {
 		return nil, func() {}

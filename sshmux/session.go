@@ -45,25 +45,25 @@ type session struct {
 	pid     int           // set before begun: the leader of the command's process group; 0: Dir could not be entered
 	outputs chan struct{} // closed when carry ends, and so all output has been delivered; said is set before
 	said    []byte        // what stood before the nonce, or instead of it
+	sent    chan struct{} // closed when the command was sent, or could not be; unsent is set before
+	unsent  bool          // the host has closed the channel before it took the command
 	barked  chan bool     // size 1: the watchdog has said whether nothing is left
-	unsent  bool          // the host has closed an early channel before anything was sent; set before outputs is closed
 
 	exit   Exit
 	exited chan struct{} // closed when the host has told the exit status or signal; exit is set before
 	closed bool          // the channel is closed; known to the caller of Run, and to reap after it
 }
 
-// run runs a command over the connection. Where the host has closed the session that was kept
-// for it just before it was sent, it gets another one; as that costs the host its next session
-// ahead, too, this has an end.
+// run runs a command over the connection. Where the host closes the session before it has taken
+// the command, it gets another one.
 func (c *conn) run(ctx context.Context, r *request) (Exit, error) {
 	if !c.enter() {
 		return notRun, c.target.fail(Transport, PhaseQueue, errLost)
 	}
 	defer c.leave()
-	for {
+	for tries := 1; ; tries++ {
 		exit, err := c.attempt(ctx, r)
-		if !errors.Is(err, errUnsent) {
+		if !errors.Is(err, errUnsent) || tries == maxUnsent {
 			return exit, err
 		}
 	}
@@ -92,11 +92,15 @@ func (c *conn) open(ctx context.Context, r *request) (*session, error) {
 	limit := time.NewTimer(o.OpenTimeout)
 	defer limit.Stop()
 	start := time.Now()
-	r = c.watched(r)
+	r = c.watched(c.grouped(r))
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
 		s, err := c.try(ctx, r, &c.slots, limit.C)
 		if !isRefusal(err) {
 			return s, err
+		}
+		if c.learnOnce(err) {
+			c.release()
+			return nil, errOnce
 		}
 		waited, e := c.yield(ctx)
 		if e != nil {
@@ -181,7 +185,7 @@ func newSession(c *conn, r *request, slots *slots) *session {
 		conn: c, request: r, slots: slots,
 		in: source{r: r.Stdin}, out: stream{w: r.Stdout}, err: stream{w: r.Stderr},
 		opened: make(chan error), abandoned: make(chan struct{}),
-		begun: make(chan struct{}), outputs: make(chan struct{}), exited: make(chan struct{}),
+		sent: make(chan struct{}), begun: make(chan struct{}), outputs: make(chan struct{}), exited: make(chan struct{}),
 		exit: Exit{Code: -1},
 	}
 }
@@ -315,6 +319,9 @@ func (s *session) opens(answer opening) error {
 	s.ch, s.asks = answer.ch, answer.asks
 	if answer.err == nil {
 		s.conn.slots.began()
+		if s.conn.isOnce() {
+			s.conn.only.Store(&s.ch)
+		}
 	}
 	return answer.err
 }
@@ -338,12 +345,7 @@ func (s *session) carry() {
 	if err != nil {
 		return
 	}
-	// Without a reply to wait for: whether the command has started is seen by what it says.
-	if _, err := s.ch.SendRequest("exec", false, ssh.Marshal(struct{ Line string }{s.request.line})); err != nil {
-		if s.early && errors.Is(err, io.EOF) { // x/crypto does not even begin to send on a channel that is closed
-			s.unsent = true
-			s.conn.link.bar()
-		}
+	if !s.send() {
 		return // the channel is closed, as wait will see
 	}
 	if s.slots != nil {
@@ -585,8 +587,8 @@ func (s *session) gone() {
 func (s *session) verdict() (Exit, error) {
 	t := s.conn.target
 	switch {
-	case s.lateClosed():
-		return notRun, t.fail(Transport, PhaseExec, errUnsent)
+	case s.isUnsent() && s.conn.why() == nil:
+		return notRun, t.fail(Transport, PhaseOpen, errUnsent)
 	case !s.hasExited():
 		return s.vanished()
 	case !s.hasBegun() && s.disallowed() != "":
@@ -597,16 +599,6 @@ func (s *session) verdict() (Exit, error) {
 		return s.exit, t.fail(Config, PhaseExec, fmt.Errorf("directory %q: %s", s.request.Dir, clean(s.err.first())))
 	}
 	return s.exit, nil
-}
-
-// lateClosed reports whether nothing was sent because the host has closed an early channel.
-func (s *session) lateClosed() bool {
-	select {
-	case <-s.outputs:
-		return s.unsent
-	default:
-		return false
-	}
 }
 
 func (s *session) hasBegun() bool {

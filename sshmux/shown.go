@@ -109,6 +109,12 @@ func (k *trust) show(key ssh.PublicKey) *Shown {
 // file of Target.KnownHosts, hashed if the last name there is. Otherwise the error is a
 // *HostKeyError, or nil if the key is known.
 func (s *Shown) Trust() error {
+	switch {
+	case s.Problem == nil:
+		return nil
+	case !s.New():
+		return s.Problem
+	}
 	_, err := s.trust.accept(s.key)
 	return err
 }

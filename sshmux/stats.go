@@ -161,6 +161,7 @@ func (l *link) standing() LinkStats {
 	defer l.mu.Unlock()
 	s := LinkStats{State: l.state()}
 	l.describe(&s)
+	l.onceStats(&s)
 	return s
 }
 
@@ -178,7 +179,7 @@ func (l *link) describe(s *LinkStats) {
 // state returns how the link stands. The caller holds mu.
 func (l *link) state() LinkState {
 	switch {
-	case l.conn != nil:
+	case l.conn != nil, l.once.Load() && len(l.retired) > 0:
 		return Up
 	case l.dialling != nil:
 		return Dialling
@@ -205,5 +206,6 @@ func (l *link) stats() LinkStats {
 		s.Since, s.RTT = c.since, time.Duration(c.rtt.Load())
 	}
 	l.describe(&s)
+	l.onceStats(&s)
 	return s
 }

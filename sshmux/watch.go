@@ -23,7 +23,7 @@ const sicLimit = 4800 * time.Millisecond
 // watched returns the request with a watchdog, if the host is known to have but one session, and
 // if the command leaves its standard input to us. A gateway is told no shell text.
 func (c *conn) watched(r *request) *request {
-	if r.Stdin != nil || c.target.Gateway || c.link == nil || !c.link.isAlone() {
+	if r.Stdin != nil || c.target.Gateway || c.isOnce() || c.link == nil || !c.link.isAlone() {
 		return r
 	}
 	w := *r

@@ -1,4 +1,5 @@
-// Package sshdtest runs the system's OpenSSH server on loopback for the length of a test.
+// Package sshdtest runs the system's OpenSSH server on loopback for the length of a test, or
+// dropbear or tinysshd in its place.
 //
 // The server has host keys, a client key and a known_hosts file of its own, all below the
 // test's temporary folder, which is also $HOME of its logins, so that the machine's own
@@ -39,6 +40,8 @@ const mark = "ALF_SSHDTEST"
 // Options say how a server differs from the usual one. The zero value is a server that admits
 // the holder of ClientKey.
 type Options struct {
+	// Kind is the server to start.
+	Kind Kind
 	// MaxSessions is sshd's limit of sessions per connection; 0 leaves sshd's default of 10.
 	MaxSessions int
 	// MaxStartups is sshd's "start:rate:full" for connections that have not logged in; empty
@@ -56,11 +59,16 @@ type Options struct {
 	// NormalUser logs in as an unprivileged account. A test that runs as root creates the
 	// account "alf-test" if it is missing; any other test logs in as itself anyway.
 	NormalUser bool
+	// Unprivileged runs the server itself as that account, too. It is for Dropbear and TinySSH;
+	// a test that does not run as root has an sshd like that anyway.
+	Unprivileged bool
 	// Shell logs in as an account of its own with this login shell, which is removed at the end.
 	// It needs root; without, the test is skipped.
 	Shell string
 	// Account, with Shell, is the name of that account; empty makes one of the shell's.
 	Account string
+	// Password, with Shell, is the password of that account.
+	Password string
 	// Expired, with Shell, is the password of that account, which must be changed at once.
 	Expired string
 	// Profile is shell text that a bash login reads before each command, the way people's
@@ -79,26 +87,36 @@ type Server struct {
 	HostKey     ssh.PublicKey
 	Fingerprint string // of HostKey, as ssh-keygen -l prints it
 
-	t    testing.TB
-	dir  string
-	sshd string
-	id   string
-	cmd  *exec.Cmd
-	done chan struct{} // closed when cmd has ended
+	t          testing.TB
+	kind       Kind
+	dir        string
+	home       string              // of the account; empty: dir
+	owner      *syscall.Credential // the account; nil: it was there before
+	credential *syscall.Credential // who the server runs as; nil: who the test does
+	mark       string              // an environment entry that all processes of logins have
+	cmd        *exec.Cmd
+	done       chan struct{} // closed when cmd has ended
 }
 
-// Start starts a server and ends it when the test ends. Without sshd it skips the test, or
-// fails it if CI=true.
+// Start starts a server and ends it when the test ends. Without the server's programs it skips
+// the test, or fails it if CI=true.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
-	s := &Server{t: t, dir: t.TempDir(), sshd: find(t), id: rand.Text()}
+	s := &Server{t: t, kind: o.Kind, dir: t.TempDir(), mark: mark + "=" + rand.Text()}
+	for _, p := range s.kind.programs() {
+		find(t, p[0], p[1])
+	}
 	// The account that logs in must get through to its home and its authorized_keys.
 	if err := os.Chmod(filepath.Dir(s.dir), 0o711); err != nil {
 		t.Fatal(err)
 	}
-	s.User = login(t, o)
-	s.writeKeys(o)
-	s.write(".bashrc", 0o644, o.Profile)
+	if s.kind == OpenSSH {
+		s.User = login(t, o)
+		s.writeKeys(o)
+		s.write(".bashrc", 0o644, o.Profile)
+	} else {
+		s.prepare(o)
+	}
 	t.Cleanup(s.cleanup)
 	s.listen(o)
 	return s
@@ -116,22 +134,7 @@ func (s *Server) listen(o Options) {
 			return
 		}
 	}
-	s.t.Fatalf("sshd does not start: %s", s.Log())
-}
-
-// find returns the path of sshd.
-func find(t testing.TB) string {
-	t.Helper()
-	for _, name := range []string{"sshd", "/usr/sbin/sshd", "/usr/local/sbin/sshd"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path // sshd executes itself again and wants an absolute path, which LookPath gives
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("sshd is missing: install the package openssh-server")
-	}
-	t.Skip("sshd is missing: install the package openssh-server")
-	return ""
+	s.t.Fatalf("%v does not start: %s", s.kind, s.Log())
 }
 
 // login returns the account to use and makes it if need be.
@@ -192,6 +195,9 @@ func addShellUser(t testing.TB, name string, o Options) {
 	exec.Command("userdel", "--force", name).Run() // of a test that was killed
 	run("", "useradd", "--system", "--no-create-home", "--home-dir", "/", "--shell", o.Shell, "--password", "*", name)
 	t.Cleanup(func() { exec.Command("userdel", "--force", name).Run() })
+	if o.Password != "" {
+		run(name+":"+o.Password+"\n", "chpasswd")
+	}
 	if o.Expired != "" {
 		run(name+":"+o.Expired, "chpasswd")
 		run("", "chage", "--lastday", "0", name)
@@ -247,9 +253,9 @@ PermitUserEnvironment no
 PasswordAuthentication %s
 KbdInteractiveAuthentication no
 MaxStartups %s
-SetEnv %s=%s HOME=%s
+SetEnv %s HOME=%s
 LogLevel VERBOSE
-`, s.Port, s.path("host_ed25519"), s.path("authorized_keys"), yes[o.PasswordAuth || o.Expired != ""], o.MaxStartups, mark, s.id, s.dir)
+`, s.Port, s.path("host_ed25519"), s.path("authorized_keys"), yes[o.PasswordAuth || o.Expired != ""], o.MaxStartups, s.mark, s.dir)
 	return b.String()
 }
 
@@ -317,6 +323,9 @@ func (s *Server) write(name string, mode os.FileMode, text string) {
 // the old one.
 func (s *Server) ReplaceHostKey() {
 	s.t.Helper()
+	if s.kind != OpenSSH {
+		s.t.Fatalf("no new key can be made for %v", s.kind)
+	}
 	s.HostKey = s.newKey("host_ed25519").PublicKey()
 	s.Fingerprint = ssh.FingerprintSHA256(s.HostKey)
 }
@@ -327,7 +336,7 @@ func (s *Server) Restart() {
 	s.t.Helper()
 	s.Stop()
 	if !s.launch() {
-		s.t.Fatalf("sshd does not start again: %s", s.Log())
+		s.t.Fatalf("%v does not start again: %s", s.kind, s.Log())
 	}
 }
 
@@ -340,8 +349,8 @@ func (s *Server) launch() bool {
 	}
 	defer log.Close()
 	before := strings.Count(s.Log(), listening)
-	s.cmd = exec.Command(s.sshd, "-D", "-e", "-f", s.path("sshd_config"))
-	s.cmd.Stderr = log
+	s.cmd = s.daemon()
+	s.cmd.Stdout, s.cmd.Stderr = log, log // of dropbear, connections have it as their standard output
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -351,13 +360,13 @@ func (s *Server) launch() bool {
 		close(done)
 	}(s.cmd, s.done)
 	ended := false
-	Await(s.t, "sshd to listen", func() bool {
+	Await(s.t, s.kind.String()+" to listen", func() bool {
 		select {
 		case <-s.done:
 			ended = true
 		default:
 		}
-		return ended || strings.Count(s.Log(), listening) > before
+		return ended || s.listens(before)
 	})
 	if ended {
 		s.cmd = nil
@@ -401,7 +410,7 @@ func (s *Server) Resume() {
 func (s *Server) freeze() []process {
 	s.t.Helper()
 	var family []process
-	Await(s.t, "sshd to freeze", func() bool {
+	Await(s.t, s.kind.String()+" to freeze", func() bool {
 		family = s.daemons()
 		frozen := true
 		for _, p := range family {
@@ -418,7 +427,7 @@ func (s *Server) freeze() []process {
 func (s *Server) signal(p process, sig syscall.Signal) {
 	s.t.Helper()
 	if err := syscall.Kill(p.pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
-		s.t.Errorf("signal %v to sshd %d: %v", sig, p.pid, err)
+		s.t.Errorf("signal %v to process %d: %v", sig, p.pid, err)
 	}
 }
 
@@ -432,13 +441,25 @@ func (s *Server) Log() string {
 }
 
 // Accepted returns how many logins have succeeded since Start.
-func (s *Server) Accepted() int { return s.count("Accepted publickey ", "Accepted password ") }
+func (s *Server) Accepted() int {
+	if s.kind != OpenSSH {
+		login, _ := s.kind.said()
+		return strings.Count(s.Log(), login)
+	}
+	return s.count("Accepted publickey ", "Accepted password ")
+}
 
 // Failed returns how many attempts to log in sshd has refused since Start.
 func (s *Server) Failed() int { return s.count("Failed publickey ", "Failed password ") }
 
 // Connections returns how many connections were made to the server since Start.
-func (s *Server) Connections() int { return s.count("Connection from ") }
+func (s *Server) Connections() int {
+	if s.kind != OpenSSH {
+		_, connection := s.kind.said()
+		return strings.Count(s.Log(), connection)
+	}
+	return s.count("Connection from ")
+}
 
 // count returns how many lines of the log begin with one of the prefixes.
 func (s *Server) count(prefixes ...string) int {
@@ -456,11 +477,21 @@ func (s *Server) count(prefixes ...string) int {
 func (s *Server) Processes() []string {
 	var list []string
 	for _, p := range processes() {
-		if p.comm != "sshd" && p.has(mark+"="+s.id) {
+		if !s.isDaemon(p) && p.has(s.mark) {
 			list = append(list, fmt.Sprintf("%d %s", p.pid, p.command()))
 		}
 	}
 	return list
+}
+
+// KillProcesses kills those of Processes.
+func (s *Server) KillProcesses() {
+	s.t.Helper()
+	for _, p := range processes() {
+		if !s.isDaemon(p) && p.has(s.mark) {
+			s.signal(p, syscall.SIGKILL)
+		}
+	}
 }
 
 // AwaitNoProcesses fails the test if Processes does not become empty soon.
@@ -484,7 +515,7 @@ func (s *Server) daemons() []process {
 	}
 	for i := 0; i < len(list); i++ {
 		for _, p := range all {
-			if p.parent == list[i].pid && p.comm == "sshd" {
+			if p.parent == list[i].pid && s.isDaemon(p) {
 				list = append(list, p)
 			}
 		}
@@ -495,12 +526,12 @@ func (s *Server) daemons() []process {
 func (s *Server) cleanup() {
 	s.Stop()
 	for _, p := range processes() {
-		if p.has(mark + "=" + s.id) {
+		if p.has(s.mark) {
 			syscall.Kill(p.pid, syscall.SIGKILL)
 		}
 	}
 	if s.t.Failed() {
-		s.t.Logf("sshd's log:\n%s", s.Log())
+		s.t.Logf("log of %v:\n%s", s.kind, s.Log())
 	}
 }
 
