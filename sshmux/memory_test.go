@@ -198,7 +198,7 @@ func (h *host) serve(c net.Conn) {
 	}
 }
 
-var nonceIn = regexp.MustCompile(`echo ([A-Z0-9]+) \$\$`)
+var nonceIn = regexp.MustCompile(`echo ([A-Z0-9]+) (?:\$\$|\\0044\\0044)`)
 
 // answerOK plays a command that prints OK and exits with 0.
 func answerOK(n ssh.NewChannel) { answerAfter(n, 0) }
