@@ -181,16 +181,6 @@ nap() {
 	alf_n=$((alf_n + 1))
 }
 
-# empty waits until nothing is left of a group, for so many tenths of a second.
-empty() { # GROUP TENTHS
-	alf_n=0
-	while [ $alf_n -lt "$2" ]; do
-		! gone "-$1" || return 0
-		nap
-	done
-	return 1
-}
-
 # dead tells whether nothing of a group runs any more: what waits for its parent to hear of its
 # death is no process.
 dead() { # GROUP
@@ -198,12 +188,16 @@ dead() { # GROUP
 	! printf '%s\n' "$alf_states" | grep -q "^ *$1  *[^ZX ]"
 }
 
-# stop ends a group.
+# stop ends all that a command runs, by the number of its group, as it is done where there is no
+# gateway.
 stop() { # GROUP
-	kill -TERM "-$1" 2>/dev/null
-	empty "$1" 7 && return
-	kill -KILL "-$1" 2>/dev/null
-	empty "$1" 5 || dead "$1"
+	# shellcheck disable=SC2046,SC2086
+	(
+		set +fu
+		unset IFS
+		set -- "$1" "-$1" alf x
+@KILL@
+	) >/dev/null
 }
 
 # watch ends a command when its time is up, whoever has lost sight of it. It is a process of its

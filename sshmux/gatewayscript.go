@@ -65,7 +65,7 @@ func GatewayScript(name string, commands []Permit) (script, list string, err err
 	}
 	name = gatewayText(name)
 	text := strings.NewReplacer(
-		"@NAME@", name, "@LISTED@\n", listed,
+		"@NAME@", name, "@LISTED@\n", listed, "@KILL@", strings.TrimSpace(killSource),
 		"@HINT@", "does not allow this command: alf ssh authorize "+name+" --gateway --script prints its list",
 	).Replace(gatewaySource)
 	sum := sha256.Sum256([]byte(text))

@@ -24,8 +24,8 @@ const (
 //go:embed kill.sh
 var killSource string
 
-// killScript is kill.sh as one line. Its arguments come from killArgs.
-var killScript = plain(killSource)
+// killScript returns kill.sh as one line. Its arguments come from killArgs.
+func killScript() string { return plain(killSource) }
 
 // plain makes one line of a shell script, without its comments.
 func plain(source string) string {
@@ -45,7 +45,7 @@ func (c *conn) killRequest(r *request, pid int) *request {
 		return gatewayKill(r, pid)
 	}
 	leader := strconv.Itoa(pid)
-	return &request{line: line("set -- " + c.killArgs(leader, "-"+leader, r.nonce) + "; " + killScript)}
+	return &request{line: line("set -- " + c.killArgs(leader, "-"+leader, r.nonce) + "; " + killScript())}
 }
 
 // killArgs returns the arguments of the kill script.

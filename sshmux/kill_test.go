@@ -239,7 +239,7 @@ func endBy(t *testing.T, shell []string, path, sshd string) bool {
 	go func() { dead <- victim.Wait() }()
 	defer func() { <-dead }()
 	defer syscall.Kill(-victim.Process.Pid, syscall.SIGKILL)
-	script := fmt.Sprintf(`set -- %d -%[1]d WORD "%s"; %s`, victim.Process.Pid, sshd, killScript)
+	script := fmt.Sprintf(`set -- %d -%[1]d WORD "%s"; %s`, victim.Process.Pid, sshd, killScript())
 	cmd := exec.Command(shell[0], append(shell[1:], "-c", script)...)
 	cmd.Env = []string{"PATH=" + path}
 	start := time.Now()
@@ -266,7 +266,7 @@ func TestKillScriptCatchesForks(t *testing.T) {
 		dead := make(chan error, 1)
 		go func() { dead <- victim.Wait() }()
 		// Now, while it has hardly begun: there is nothing to wait for.
-		script := fmt.Sprintf("set -- %d -%[1]d WORD 1; sleep 0.2; %s", victim.Process.Pid, killScript)
+		script := fmt.Sprintf("set -- %d -%[1]d WORD 1; sleep 0.2; %s", victim.Process.Pid, killScript())
 		if out, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
 			t.Errorf("%v: %s", err, out)
 		}
@@ -328,7 +328,7 @@ func TestKillScriptWhereProcHides(t *testing.T) {
 	}
 	defer group.Wait()
 	defer group.Process.Kill()
-	script := fmt.Sprintf("set -- %d -%[1]d WORD 1; %s", group.Process.Pid, killScript)
+	script := fmt.Sprintf("set -- %d -%[1]d WORD 1; %s", group.Process.Pid, killScript())
 	for _, options := range []string{"hidepid=0", "hidepid=2"} {
 		cmd := exec.Command("unshare", "--mount", "sh", "-c",
 			`mount -t proc -o "$1" proc /proc && exec setpriv --reuid nobody --clear-groups sh -c "$2"`, "sh", options, script)
@@ -339,7 +339,7 @@ func TestKillScriptWhereProcHides(t *testing.T) {
 }
 
 func TestKillScriptIsPlain(t *testing.T) {
-	if got := line(killScript); got != fmt.Sprintf("exec /bin/sh -c '%s'", killScript) {
+	if got := line(killScript()); got != fmt.Sprintf("exec /bin/sh -c '%s'", killScript()) {
 		t.Errorf("line(killScript) = %q, want it between single quotes", got)
 	}
 }

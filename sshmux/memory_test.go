@@ -213,6 +213,9 @@ func answerAfter(n ssh.NewChannel, d time.Duration) {
 		if r.Type != "exec" {
 			continue
 		}
+		if r.WantReply {
+			r.Reply(true, nil)
+		}
 		ch.Write([]byte(nonceIn.FindStringSubmatch(string(r.Payload))[1] + " 4242\nOK\n"))
 		<-time.After(d)
 		ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{0}))

@@ -40,7 +40,7 @@ func (c *conn) watched(r *request) *request {
 // begins, so that this has no child that it does not know of.
 func (c *conn) watchdog(word string) string {
 	script := "IFS= read -r said; [ \"$said\" = " + word + " ] || exit 0; trap \"\" TERM HUP ALRM; " +
-		"set -- " + c.killArgs(`"$1"`, `"$2"`, word) + "; " + killScript
+		"set -- " + c.killArgs(`"$1"`, `"$2"`, word) + "; " + killScript()
 	return "alf_run=; alf_group=; if command -v setsid >/dev/null 2>&1; then alf_run=setsid; alf_group=-$$; fi; " +
 		"( $alf_run /bin/sh -c " + singleQuote(script) + ` sh $$ "$alf_group" <&3 3<&- 2>/dev/null & ) 3<&0; ` +
 		"unset alf_run alf_group; "

@@ -140,7 +140,8 @@ func (r *linkReport) compare(c *config.Config, h *alf.Host, steps []sshmux.Step)
 		return err
 	}
 	p := linkPhase{Phase: "gateway", Detail: "its list is that of this configuration", OK: true}
-	if got := steps[len(steps)-1].List; got != want {
+	i := slices.IndexFunc(steps, func(s sshmux.Step) bool { return s.Name == sshmux.PhaseExec.String() })
+	if got := steps[i].List; got != want {
 		p.OK, p.Detail = false, "its list is another than that of this configuration"
 		r.OK, r.Phase, r.Cause, r.Error = false, p.Phase, sshmux.Config.String(), outdated(h, got, want)
 		r.Advice = fmt.Sprintf("install its list: alf ssh authorize %s --gateway --script", h.Name)
