@@ -34,10 +34,11 @@ fuzz: need
 	@tools/fuzz $(or $(FUZZTIME),30s) '$(FUZZ)'
 
 bench: setup
-	$(GO) test -run '^$$' -bench . -benchmem ./perfdata ./calendar ./state ./state/jetstream ./checker ./sinks
+	$(GO) test -run '^$$' -bench . -benchmem ./perfdata ./calendar ./state ./state/jetstream ./checker ./sinks ./actions
 	$(GO) test -run "^$$" -bench AgainstCheckBySSH -benchtime 1x ./bench
 	$(GO) test -run "^$$" -bench ManyAtOnce -benchtime 1000x ./bench
 	$(GO) test -run "^$$" -bench Lateness -benchtime 1x ./bench
+	$(GO) test -run "^$$" -bench Notifications -benchtime 5000x ./bench
 	$(GO) test -run "^$$" -bench "Journal[^I]" ./bench
 	$(GO) test -run "^$$" -bench "Load|Reload" -benchtime 5x ./bench
 	$(GO) test -run "^$$" -bench JournalIdle -benchtime 1x ./bench -args -keys 100000

@@ -44,6 +44,7 @@ type Options struct {
 	Levels  Levels       // of the logs; nil: they cannot be changed
 	Journal Journal      // nil: nobody can ask for it
 	Sources Sources      // of hosts; nil: nobody can ask for them
+	Ledger  Ledger       // nil: nobody is ever told of anything
 
 	HostDownDisablesChecks bool // as the checker was told
 
