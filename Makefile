@@ -2,6 +2,7 @@
 # make demo ARGS=--once
 # make test            sets up what the tests need, and runs them
 # make check           all that CI runs
+# make timeouts        1,000 commands that time out, and what is left of them
 # make fuzz            every fuzz target for 30 s; FUZZTIME=10m for longer, FUZZ=Next for some of them
 
 GO      ?= go
@@ -10,7 +11,7 @@ PREFIX  ?= /usr/local
 LDFLAGS  = -s -w -X main.release=$(VERSION)
 CHECK    = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: build demo test e2e lint fuzz bench kills vectors check install clean need setup
+.PHONY: build demo test e2e lint fuzz bench kills timeouts vectors check install clean need setup
 
 build: need
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/alf ./cmd/alf
@@ -45,6 +46,9 @@ bench: setup
 
 kills: need
 	$(GO) test ./state/jetstream -run 'TestKill$$' -timeout 20m -args -kills 100
+
+timeouts: setup
+	$(GO) test ./sshmux -run 'TestManyTimeouts$$' -v -parallel 1 -timeout 60m -args -timeouts 1000
 
 vectors: need
 	cd tools && $(GO) run ./nagios

@@ -18,7 +18,7 @@ const (
 	KindCommand             // a person or a script ordered something
 	KindTick                // time passed: something began, ended or became stale
 	KindRemoved             // the key left the configuration
-	KindDaemon              // Alf itself started, stopped or read its configuration; the Key is empty
+	KindDaemon              // Alf itself started, stopped, read its configuration or ran what a person wanted; the Key is empty
 )
 
 var kinds = [...]string{"result", "command", "tick", "removed", "daemon"}

@@ -36,6 +36,8 @@ type SSH struct {
 	HostKeyPolicy  string   // HostKeyStrict or HostKeyAcceptNew
 	ConnectTimeout time.Duration
 	MaxSessions    int // commands at a time over the one connection
+	// Gateway says that its key leads to a gateway, which runs what is on its list only.
+	Gateway bool
 	// Via is the bastion from which it is reached; nil: it is reached directly. It is another
 	// Host, or one that stands for "user@host:port": that has no Where, and nobody checks it.
 	Via *Host

@@ -56,6 +56,8 @@ type RunError struct {
 	Cause Cause
 	Phase string // dial, auth, exec ...; "" where there is only one
 	Err   error  // says all of it
+
+	Orphan bool // processes of the command may live on: it could not be proven that all have ended
 }
 
 // Error returns what went wrong.

@@ -46,6 +46,14 @@ type Options struct {
 	Sources Sources      // of hosts; nil: nobody can ask for them
 	Ledger  Ledger       // nil: nobody is ever told of anything
 
+	// Runner runs what a person wants to have run on hosts once; nil: nobody can have anything
+	// run. Remark, which must be set then, writes a line of the author's into the log.
+	Runner alf.Runner
+	Remark func(ctx context.Context, author, text string) (alf.ID, error)
+	// Paused says why nothing tries to connect to a host now, with an *alf.RunError, or nil. A
+	// nil Paused: nobody can ask.
+	Paused func(*alf.Host) error
+
 	HostDownDisablesChecks bool // as the checker was told
 
 	AllowedHosts []string // names, besides those of loopback, by which Public may be called
@@ -72,6 +80,7 @@ type API struct {
 	o     Options
 	query Query
 	tags  tagger
+	runs  *runs
 }
 
 // New returns an API. It does no I/O.
@@ -83,7 +92,7 @@ func New(o Options) *API {
 		o.Ready = func() error { return nil }
 	}
 	query := Query{View: o.View, Inventory: o.Inventory, Past: o.Past, HostDownDisablesChecks: o.HostDownDisablesChecks}
-	return &API{o: o, query: query, tags: tagger{started: o.Started}}
+	return &API{o: o, query: query, tags: tagger{started: o.Started}, runs: newRuns()}
 }
 
 // Public returns the handler for TCP on loopback. It refuses whatever writes,

@@ -82,6 +82,13 @@ func (a *API) table() map[string]methods {
 		t[v1+"sources"] = methods{"GET": onSocket(a.sources)}
 		t[v1+"sources/refresh"] = methods{"POST": a.refreshSources}
 	}
+	if a.o.Paused != nil {
+		t[host+"/link"] = methods{"GET": a.link}
+	}
+	if a.o.Runner != nil {
+		t[v1+"run"] = methods{"POST": a.run}
+		t[v1+"run/{id}"] = methods{"DELETE": a.cancelRun}
+	}
 	if a.o.Metrics != nil {
 		t["/metrics"] = methods{"GET": foreign(a.o.Metrics)}
 	}

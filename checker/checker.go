@@ -57,6 +57,7 @@ type Checker struct {
 
 	commands chan order
 	reloads  chan reload
+	remarks  chan remark
 	done     chan finished
 	ended    chan struct{} // closed when Run has returned
 	failure  atomic.Pointer[error]
@@ -81,6 +82,7 @@ func New(o Options, inventory *alf.Inventory) *Checker {
 		inventory: inventory,
 		commands:  make(chan order),
 		reloads:   make(chan reload),
+		remarks:   make(chan remark),
 		done:      make(chan finished),
 		ended:     make(chan struct{}),
 	}

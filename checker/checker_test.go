@@ -396,6 +396,10 @@ func TestHowResultsAreRead(t *testing.T) {
 	f("timeout", fails(alf.CauseTimeout, "half"), nil, want{alf.Critical, alf.CauseTimeout, "(Service check timed out after 1m0s) half"})
 	f("timeout state", fails(alf.CauseTimeout, ""), func(s *alf.Service) { s.TimeoutStatus = alf.Unknown },
 		want{alf.Unknown, alf.CauseTimeout, "(Service check timed out after 1m0s)"})
+	f("orphan", answering(func(_ context.Context, e alf.Execution) (alf.Exit, error) {
+		fmt.Fprint(e.Stdout, "half")
+		return alf.Exit{}, &alf.RunError{Cause: alf.CauseTimeout, Err: errors.New("no end"), Orphan: true}
+	}), nil, want{alf.Critical, alf.CauseTimeout, "(Service check timed out after 1m0s, and processes of it may live on) half"})
 	f("transport", fails(alf.CauseTransport, "half"), nil, want{alf.Unknown, alf.CauseTransport, "no route"})
 	f("config", answering(func(context.Context, alf.Execution) (alf.Exit, error) { return alf.Exit{}, errors.New("odd") }), nil,
 		want{alf.Unknown, alf.CauseConfig, "odd"})

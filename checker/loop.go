@@ -140,6 +140,8 @@ func (l *loop) wait(ctx context.Context) {
 		l.obeyReady()
 	case r := <-l.reloads:
 		r.reply <- l.reload(r)
+	case r := <-l.remarks:
+		l.remark(r)
 	case f := <-l.done:
 		l.finish(f)
 		l.finishReady()

@@ -17,6 +17,14 @@ func RuntimeMacro(name string) bool {
 	return ok
 }
 
+// FreeMacro reports whether the value of a RuntimeMacro may be any text: what a plugin
+// has said. All others are made of letters, digits, spaces and :.+-, and begin with no
+// dash.
+func FreeMacro(name string) bool {
+	base, _, _ := strings.Cut(name, ":")
+	return strings.HasSuffix(base, "OUTPUT") || strings.HasSuffix(base, "PERFDATA")
+}
+
 // moment is what the macros of one run speak of.
 type moment struct {
 	state  alf.State

@@ -1,6 +1,8 @@
 package checker
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,5 +42,29 @@ func TestRuntimeMacros(t *testing.T) {
 		if !RuntimeMacro(name) || value(moment{}) == "" && value(m) != value(moment{result: m.result}) {
 			t.Errorf("$%s$ has no value", name)
 		}
+	}
+}
+
+// TestFreeMacro: what is not free is made of a few marks only, so that a gateway may rely
+// on it (RULES M5).
+func TestFreeMacro(t *testing.T) {
+	const hostile = "-x'; id; '\n"
+	at := time.Date(2026, 11, 22, 22, 0, 0, 0, time.FixedZone("", -3*3600-30*60))
+	var free []string
+	for _, s := range []alf.State{{}, {Status: alf.Critical, Type: alf.Hard, Attempt: 3, LastCheck: at, LastChange: at, LastOK: at, Output: hostile}} {
+		for _, r := range []*alf.Result{nil, {LongOutput: hostile, PerfdataText: hostile, Due: at, Start: at.Add(time.Second), End: at.Add(time.Minute)}} {
+			m := moment{state: s, result: r, max: 3, now: at.Add(50 * time.Hour), host: s, hostResult: r, hostMax: 3}
+			for name, value := range runtimeMacros {
+				got := value(m)
+				if FreeMacro(name) {
+					free = append(free, name)
+				} else if strings.Trim(got, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz :.+-") != "" || strings.HasPrefix(got, "-") {
+					t.Errorf("%s = %q has more than letters, digits, spaces and :.+-", name, got)
+				}
+			}
+		}
+	}
+	if !slices.Contains(free, "SERVICEOUTPUT") || !slices.Contains(free, "LONGHOSTOUTPUT") || !slices.Contains(free, "HOSTPERFDATA") || !FreeMacro("HOSTOUTPUT:web1") || FreeMacro("HOSTSTATE:OUTPUT") {
+		t.Errorf("free are %q", free)
 	}
 }

@@ -1,13 +1,17 @@
 package checker_test
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"alf"
 	"alf/checker"
+	"alf/state"
+	"alf/state/memory"
 )
 
 // TestRecheckLater: a check that is ordered for a time runs then, whatever else
@@ -67,6 +71,43 @@ func TestTimeOfResult(t *testing.T) {
 		e := b.head(s.Key)
 		if !e.State.LastCheck.Equal(then) || !e.Result.End.Equal(then) || !e.Time.Equal(time.Now()) || !e.State.LastChange.Equal(time.Now()) {
 			t.Errorf("event %+v, result %+v", e, e.Result)
+		}
+	})
+}
+
+// TestRemark: what changes no state stands in the log all the same, and nobody is told that it
+// does before it does.
+func TestRemark(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		record := memory.New(memory.Options{})
+		disk := &broken{Recorder: record}
+		b := start(t, checker.Options{Runner: says(0, "OK"), Record: disk, Reader: record}, service(host("web1"), "load"))
+		id, err := b.Remark(t.Context(), "carol", "run x")
+		if err != nil || id == 0 {
+			t.Fatalf("Remark = %d, %v", id, err)
+		}
+		disk.set(errors.New("disk full"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := b.Remark(ctx, "carol", "run y"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("while nothing is recorded: %v", err)
+		}
+		disk.set(nil)
+		b.stop()
+		if _, err := b.Remark(t.Context(), "carol", "run z"); !errors.Is(err, checker.ErrStopped) {
+			t.Errorf("after the end: %v", err)
+		}
+		var got []string
+		for e, err := range record.Entries(t.Context(), state.Scope{}, time.Time{}, time.Time{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Author != "" {
+				got = append(got, e.Author+": "+e.Text+" "+e.Kind.String())
+			}
+		}
+		if want := []string{"carol: run x daemon", "carol: run y daemon"}; !slices.Equal(got, want) {
+			t.Errorf("the log has %q, want %q", got, want)
 		}
 	})
 }

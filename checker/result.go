@@ -229,6 +229,9 @@ func failed(r *alf.Result, s *alf.Service, stdout *clip, err error) {
 	if why.Cause == alf.CauseTimeout {
 		take(r, s, stdout)
 		said := fmt.Sprintf("(%s check timed out after %s)", kind(s), s.Timeout)
+		if why.Orphan {
+			said = fmt.Sprintf("(%s check timed out after %s, and processes of it may live on)", kind(s), s.Timeout)
+		}
 		r.Status, r.Output = s.TimeoutStatus, strings.TrimSpace(said+" "+r.Output)
 		return
 	}

@@ -67,6 +67,11 @@ func (c *Client) Host(ctx context.Context, name alf.HostName) (*wire.Host, error
 	return get[wire.Host](ctx, c, path(alf.Key{Host: name}))
 }
 
+// Link returns whether Alf tries to connect to a host when a command needs it.
+func (c *Client) Link(ctx context.Context, name alf.HostName) (*wire.Link, error) {
+	return get[wire.Link](ctx, c, path(alf.Key{Host: name})+"/link")
+}
+
 // Services returns the services that f takes in.
 func (c *Client) Services(ctx context.Context, f wire.Filter) (*wire.Services, error) {
 	return get[wire.Services](ctx, c, "/api/v1/services"+query(f))
@@ -207,11 +212,16 @@ func (c *Client) Journal(ctx context.Context) (*wire.Journal, error) {
 // Export returns all that Alf keeps, as JSON lines. It takes as long as it takes;
 // the caller closes it.
 func (c *Client) Export(ctx context.Context) (io.ReadCloser, error) {
+	return c.patient().Raw(ctx, "/api/v1/journal/export", "*/*")
+}
+
+// patient returns c without a bound on how long a call may take.
+func (c *Client) patient() *Client {
 	patient := *c
 	unlimited := *c.http
 	unlimited.Timeout = 0
 	patient.http = &unlimited
-	return patient.Raw(ctx, "/api/v1/journal/export", "*/*")
+	return &patient
 }
 
 // Raw returns the body of the answer to a GET of path, a query included, in the

@@ -283,3 +283,20 @@ func TestExportIsPatient(t *testing.T) {
 		t.Errorf("Export where nobody is = %v, want ErrAbsent", err)
 	}
 }
+
+// TestRunBrokenOff: an answer that ends early is not taken for the whole.
+func TestRunBrokenOff(t *testing.T) {
+	f := func(answer string, want error, events int) {
+		t.Helper()
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, answer) }))
+		defer server.Close()
+		n := 0
+		err := client.New(server.URL).Run(t.Context(), wire.Run{}, func(wire.RunEvent) error { n++; return nil })
+		if !errors.Is(err, want) || n != events {
+			t.Errorf("%q: %v after %d events, want %v after %d", answer, err, n, want, events)
+		}
+	}
+	f("{\"event\":\"begin\"}\n{\"event\":\"done\"}\n", nil, 2)
+	f("{\"event\":\"begin\"}\n", client.ErrBrokenOff, 1)
+	f("{\"event\":\"begin\"}\n{\"event\":", client.ErrBrokenOff, 1)
+}

@@ -207,6 +207,7 @@ func (p *printer) ssh(s alf.SSH) {
 	p.optional("host_key_alias", s.HostKeyAlias)
 	p.set("connect_timeout", s.ConnectTimeout)
 	p.set("max_sessions", s.MaxSessions)
+	p.set("gateway", s.Gateway)
 	if s.Via != nil {
 		p.list("proxy_jump", jumpNames(s))
 	}

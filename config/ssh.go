@@ -22,6 +22,7 @@ type ssh struct {
 	hostKeyAlias   opt[string]
 	connectTimeout opt[time.Duration]
 	maxSessions    opt[int]
+	gateway        opt[bool]
 	proxyJump      opt[[]jump]
 	sshConfig      opt[[]string] // files of ssh_config
 }
@@ -40,6 +41,7 @@ func (s *ssh) keys(l *loader) keys {
 		"host_key_alias":    set(&s.hostKeyAlias, readAlias),
 		"connect_timeout":   set(&s.connectTimeout, duration(time.Second, time.Hour)),
 		"max_sessions":      set(&s.maxSessions, number(1, 1000)),
+		"gateway":           set(&s.gateway, boolean),
 		"proxy_jump":        s.readJumps,
 		"use_ssh_config":    set(&s.sshConfig, l.sshConfigFiles),
 	}
@@ -85,6 +87,7 @@ func (s ssh) over(base ssh) ssh {
 		hostKeyPolicy:  s.hostKeyPolicy.or(base.hostKeyPolicy),
 		connectTimeout: s.connectTimeout.or(base.connectTimeout),
 		maxSessions:    s.maxSessions.or(base.maxSessions),
+		gateway:        s.gateway.or(base.gateway),
 		proxyJump:      s.proxyJump.or(base.proxyJump),
 		sshConfig:      s.sshConfig.or(base.sshConfig),
 	}
@@ -124,5 +127,6 @@ func (s ssh) resolved(l *loader) alf.SSH {
 		HostKeyPolicy:  s.hostKeyPolicy.v,
 		ConnectTimeout: s.connectTimeout.v,
 		MaxSessions:    s.maxSessions.v,
+		Gateway:        s.gateway.v,
 	}
 }

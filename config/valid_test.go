@@ -288,7 +288,7 @@ ssh            = { user = "a", port = 23, identity_files = [] }
 check_interval = "11m"
 retry_interval = "3s"
 check_command  = "none"
-ssh            = { user = "b", max_sessions = 1 }
+ssh            = { user = "b", max_sessions = 1, gateway = true }
 
 [host.h]
 hostgroups     = ["a", "b"]
@@ -312,7 +312,7 @@ host_key_policy = "accept-new"
 	h := c.Inventory.Host("h").SSH
 	equal(t, "ssh of h", h, alf.SSH{
 		Port: 23, User: "h", IdentityFiles: []string{}, Agent: true, KnownHosts: []string{dir + "/known_hosts"},
-		HostKeyPolicy: alf.HostKeyStrict, ConnectTimeout: 3 * time.Second, MaxSessions: 1,
+		HostKeyPolicy: alf.HostKeyStrict, ConnectTimeout: 3 * time.Second, MaxSessions: 1, Gateway: true,
 	})
 	d := c.Inventory.Host("d").SSH
 	equal(t, "password of d", string(d.Password), "from-env")

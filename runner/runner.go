@@ -87,7 +87,7 @@ func (r *Runner) remote(ctx context.Context, e alf.Execution) (alf.Exit, error) 
 		Stdin: e.Stdin, Stdout: e.Stdout, Stderr: e.Stderr, Timeout: e.Limit,
 		Priority: int(e.Priority),
 	})
-	return alf.Exit{Code: exit.Code, Signal: exit.Signal, Start: exit.Started, End: exit.Ended}, because(err)
+	return alf.Exit{Code: exit.Code, Signal: exit.Signal, Start: exit.Started, End: exit.Ended}, because(err, exit.Orphan)
 }
 
 // ping asks the link for a sign of life. There a timeout means that the host
@@ -103,7 +103,7 @@ func (r *Runner) ping(ctx context.Context, t sshmux.Target, e alf.Execution) (al
 	if err != nil && ctx.Err() == nil && pinged.Err() != nil {
 		return alf.Exit{}, &alf.RunError{Cause: alf.CauseTransport, Err: context.Cause(pinged)}
 	}
-	return alf.Exit{}, because(err)
+	return alf.Exit{}, because(err, false)
 }
 
 // target says where h is and as whom to log in.
@@ -120,6 +120,7 @@ func login(h *alf.Host) sshmux.Target {
 		Password: string(h.SSH.Password), HostKeyAlias: h.SSH.HostKeyAlias,
 		KnownHosts: h.SSH.KnownHosts, HostKeyPolicy: sshmux.HostKeyPolicy(h.SSH.HostKeyPolicy),
 		MaxSessions: h.SSH.MaxSessions, ConnectTimeout: h.SSH.ConnectTimeout,
+		Gateway: h.SSH.Gateway,
 	}
 	if h.SSH.Via != nil {
 		via := login(h.SSH.Via)
@@ -137,13 +138,13 @@ var causes = map[sshmux.Kind]alf.Cause{
 }
 
 // because turns an error of sshmux into Alf's words.
-func because(err error) error {
+func because(err error, orphan bool) error {
 	if err == nil {
 		return nil
 	}
 	var e *sshmux.Error
 	if !errors.As(err, &e) {
-		return &alf.RunError{Cause: alf.CauseTransport, Err: err}
+		return &alf.RunError{Cause: alf.CauseTransport, Err: err, Orphan: orphan}
 	}
-	return &alf.RunError{Cause: causes[e.Kind], Phase: e.Phase.String(), Err: e}
+	return &alf.RunError{Cause: causes[e.Kind], Phase: e.Phase.String(), Err: e, Orphan: orphan}
 }

@@ -22,17 +22,17 @@ func withScript(e alf.Execution) (alf.Execution, error) {
 	if e.Stdin != nil {
 		return e, errors.New("a script comes over stdin, so it can have no input of its own")
 	}
-	script, err := readScript(e.Script)
+	script, err := ReadScript(e.Script)
 	if err != nil {
 		return e, err
 	}
-	e.Argv = append(interpreter(script), e.Argv...)
+	e.Argv = append(Interpreter(script), e.Argv...)
 	e.Stdin = bytes.NewReader(script)
 	return e, nil
 }
 
-// readScript returns one of Alf's own plugins, or the file of that path.
-func readScript(name string) ([]byte, error) {
+// ReadScript returns one of Alf's own plugins, or the file of that path, which has a slash.
+func ReadScript(name string) ([]byte, error) {
 	if !strings.Contains(name, "/") {
 		script, ok := plugins.Open(name)
 		if !ok {
@@ -52,9 +52,9 @@ func readScript(name string) ([]byte, error) {
 	return script, err
 }
 
-// interpreter returns the words that make the script's interpreter read it from
+// Interpreter returns the words that make the script's interpreter read it from
 // stdin and take what follows as its arguments.
-func interpreter(script []byte) []string {
+func Interpreter(script []byte) []string {
 	line, _, _ := bytes.Cut(script, []byte("\n"))
 	words := strings.Fields(strings.TrimPrefix(string(line), "#!"))
 	if !bytes.HasPrefix(line, []byte("#!")) || len(words) == 0 {

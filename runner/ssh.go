@@ -12,6 +12,15 @@ func (r *Runner) HostKey(ctx context.Context, h *alf.Host) (*sshmux.Shown, error
 	return r.mux.HostKey(ctx, target(h))
 }
 
+// Paused returns why commands do not try to connect to a host now, an *alf.RunError; nil: they
+// do.
+func (r *Runner) Paused(h *alf.Host) error {
+	if err := r.mux.Paused(target(h)); err != nil {
+		return because(err, false)
+	}
+	return nil
+}
+
 // Probe connects to a host over a connection of its own and says what happens, step by step.
 func (r *Runner) Probe(ctx context.Context, h *alf.Host) []sshmux.Step {
 	return r.mux.Probe(ctx, target(h))

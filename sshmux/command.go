@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 	"time"
 )
@@ -61,9 +60,13 @@ const maxLine = 128<<10 - 1
 // request is a Command made ready to be sent.
 type request struct {
 	Command
-	nonce   string // begins the line that tells the command's output from all that came before it
-	line    string // what the login shell gets
-	prelude string // what the wrapper reads from standard input before the command does
+	nonce   string   // begins the line that tells the command's output from all that came before it
+	line    string   // what the login shell gets
+	prelude string   // what the wrapper reads from standard input before the command does
+	words   []string // what is executed
+
+	watchdog string // shell text that starts one; empty: there is none
+	dog      string // the word that lets it loose
 }
 
 // newRequest checks a Command and wraps it. The errors name no value of its environment.
@@ -76,8 +79,8 @@ func newRequest(c Command) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &request{Command: c, nonce: rand.Text(), prelude: env}
-	r.line = line(r.script(words))
+	r := &request{Command: c, nonce: rand.Text(), prelude: env, words: words}
+	r.line = line(r.script())
 	if len(r.line) > maxLine {
 		return nil, fmt.Errorf("command of %d bytes is too long: at most %d can be sent", len(r.line), maxLine)
 	}
@@ -118,23 +121,20 @@ func (c Command) words() ([]string, error) {
 // does so before it says the nonce, so that the words of a shell are never taken for those of
 // the command. $$ is the PID that exec keeps, and sshd has made it the leader of a process
 // group (RULES S5).
-func (r *request) script(words []string) string {
+func (r *request) script() string {
 	var b strings.Builder
 	if r.prelude != "" {
 		b.WriteString("IFS= read -r alf_env || exit; eval \"$alf_env\" || exit; unset alf_env; ")
 	}
 	if r.Dir != "" {
-		dir := r.Dir
-		if !path.IsAbs(dir) {
-			dir = "./" + dir // else CDPATH would be searched, and "-" mean the directory before
-		}
-		fmt.Fprintf(&b, "cd %s || { echo %s dir; exit 126; }; ", quote(dir), r.nonce)
+		fmt.Fprintf(&b, "cd %s || { echo %s dir; exit 126; }; ", quote(enter(r.Dir)), r.nonce)
 	}
+	b.WriteString(r.watchdog)
 	if len(r.Path) > 0 {
 		fmt.Fprintf(&b, "PATH=%s${PATH:+:$PATH}; export PATH; ", quote(strings.Join(r.Path, ":")))
 	}
 	fmt.Fprintf(&b, "echo %s $$; exec", r.nonce)
-	for _, w := range words {
+	for _, w := range r.words {
 		b.WriteByte(' ')
 		b.WriteString(quote(w))
 	}

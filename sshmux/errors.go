@@ -18,7 +18,7 @@ const (
 	Auth                      // the account: the login was refused, or it does not run commands
 	HostKey                   // the host's key is unknown, changed or revoked
 	Timeout                   // the command was killed because its Timeout or the context's deadline had passed
-	Config                    // what the caller gave: an unreadable key file, a bad known_hosts line, an impossible command
+	Config                    // what the caller gave: an unreadable key file, a bad known_hosts line, a command that is impossible or that the host's gateway does not allow
 )
 
 // String returns the kind in one lower-case word.
@@ -87,7 +87,7 @@ var ErrClosed = errors.New("closed")
 
 var (
 	errUnwanted = errors.New("no longer wanted")
-	errSpent    = errors.New("the host keeps all sessions for commands that have ended or were never begun")
+	errSpent    = errors.New("the host keeps its sessions for commands that have ended or were never begun")
 	// errLost marks the loss of a connection before the command was sent, so that another
 	// connection may be tried.
 	errLost = errors.New("connection lost")

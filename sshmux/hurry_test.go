@@ -54,3 +54,26 @@ func TestHurry(t *testing.T) {
 		check(3)
 	})
 }
+
+// TestPaused: who logs in besides is told while commands do not, and why.
+func TestPaused(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, m *Mux, h *host, target Target) {
+		target.Password = "wrong"
+		f := func(want bool) {
+			t.Helper()
+			p := m.Paused(target)
+			if (p != nil) != want || want && (p.Kind != Auth || !p.Retry.After(time.Now())) {
+				t.Errorf("Paused = %v, want one: %v", p, want)
+			}
+		}
+		f(false)
+		_, err := m.Run(t.Context(), target, Command{Argv: []string{"check"}})
+		kind(t, err, Auth, PhaseAuth)
+		f(true)
+		if len(h.dials) != 1 {
+			t.Errorf("%d dials, want 1", len(h.dials))
+		}
+		time.Sleep(20 * time.Second)
+		f(false)
+	})
+}

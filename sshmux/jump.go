@@ -150,26 +150,34 @@ func (c *conn) enlist() {
 func (c *conn) discharge() {
 	c.mu.Lock()
 	c.tunnels--
-	last := c.retired && c.tunnels == 0
 	c.mu.Unlock()
-	if last {
-		c.close(errSpent)
-	}
+	c.leaveIfRetired()
 }
 
 // retire gives the connection up for commands: the next one dials again. For those that are
-// behind it, it lives on.
+// behind it, and for commands that run, it lives on.
 func (c *conn) retire() {
 	c.mu.Lock()
 	c.retired = true
-	last := c.tunnels == 0
 	c.mu.Unlock()
-	if last {
-		c.close(errSpent)
+	if c.leaveIfRetired() {
 		return
 	}
 	c.link.retire(c)
 	c.shutOnce.Do(func() { close(c.shut) })
+}
+
+// leaveIfRetired closes a connection that was given up and that nobody uses any more, which it
+// reports.
+func (c *conn) leaveIfRetired() bool {
+	c.mu.Lock()
+	last := c.retired && c.tunnels == 0
+	c.mu.Unlock()
+	if !last || c.slots.busy() {
+		return false
+	}
+	c.close(errSpent)
+	return true
 }
 
 // gone returns that the connection has ended, and why, to those who are behind it; nil if it

@@ -2,7 +2,8 @@ package sshmux
 
 import (
 	"context"
-	"fmt"
+	_ "embed"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,8 +11,9 @@ import (
 )
 
 const (
-	// killLimit bounds all that is done to end a command.
-	killLimit = 3800 * time.Millisecond
+	// killLimit bounds all that is done to end a command. Behind sudo, that alone takes more than
+	// two seconds.
+	killLimit = 5800 * time.Millisecond
 	// termGrace is the time between TERM and KILL.
 	termGrace = time.Second
 	// sessionGrace is how long a session for the kill may be refused before a second
@@ -19,27 +21,68 @@ const (
 	sessionGrace = 300 * time.Millisecond
 )
 
-// killScript ends a process group: TERM, and KILL most of a second later. It exits with 0 only
-// if nothing of the group is left. Who may not signal any of a group's processes gets another
-// answer than who finds none, and a process that is dead but not yet reaped still answers; so
-// both are told apart. Where sleep knows no fractions, there is one nap of a second.
-const killScript = `LC_ALL=C; export LC_ALL; ` +
-	`gone() { case "$(kill -0 -PGID 2>&1)" in *"o such process"*) exit 0;; esac; }; ` +
-	`nap() { sleep 0.1 2>/dev/null || { sleep 1; n=9; }; n=$((n+1)); }; ` +
-	`kill -TERM -PGID 2>/dev/null; n=0; while [ $n -lt 7 ]; do gone; nap; done; ` +
-	`kill -KILL -PGID 2>/dev/null; n=0; while [ $n -lt 5 ]; do gone; nap; done; ` +
-	`states=$(ps -A -o pgid= -o stat= 2>/dev/null) || exit 1; ` +
-	`echo "$states" | grep -q "^ *PGID  *[^ZX ]" && exit 1; exit 0`
+//go:embed kill.sh
+var killSource string
 
-// kill ends the command's process group and reports whether nothing of it is left. It returns
-// within killLimit. The caller is the one of wait, and goes on noting what the host says.
-func (s *session) kill() bool {
+// killScript is kill.sh as one line. Its arguments come from killArgs.
+var killScript = plain(killSource)
+
+// plain makes one line of a shell script, without its comments.
+func plain(source string) string {
+	var lines []string
+	for line := range strings.Lines(source) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, " ")
+}
+
+// killRequest returns what ends a command that was sent as r: its tree, or at a gateway, the
+// process group.
+func (c *conn) killRequest(r *request, pid int) *request {
+	if c.target.Gateway {
+		return gatewayKill(r, pid)
+	}
+	leader := strconv.Itoa(pid)
+	return &request{line: line("set -- " + c.killArgs(leader, "-"+leader, r.nonce) + "; " + killScript)}
+}
+
+// killArgs returns the arguments of the kill script.
+func (c *conn) killArgs(pid, group, word string) string {
+	leads := `""`
+	if strings.Contains(string(c.ssh.ServerVersion()), "OpenSSH") {
+		leads = "1" // dropbear's commands are in the group of the connection (RULES S5 holds for sshd)
+	}
+	return strings.Join([]string{pid, group, word, leads}, " ")
+}
+
+// ending says what came of a kill.
+type ending struct {
+	proven  bool // nothing of the command is left
+	escaped bool // but for something that is none of its processes any more, and holds its output
+}
+
+// orphan says in words what may live on; empty: nothing.
+func (e ending) orphan() string {
+	switch {
+	case !e.proven:
+		return "it could not be proven that its processes have ended"
+	case e.escaped:
+		return "a process that it has detached lives on and holds its output open"
+	}
+	return ""
+}
+
+// kill ends all that the command runs. It returns within killLimit. The caller is the one of
+// wait, and goes on noting what the host says.
+func (s *session) kill() ending {
 	ctx, cancel := context.WithTimeout(context.Background(), killLimit)
 	defer cancel()
 	done := make(chan bool, 1)
 	s.conn.mux.owners.Go(func() { done <- s.killer(ctx) })
 	asks := s.asks
-	var settled <-chan time.Time // a moment after the kill, for the exit status and the end of the channel
+	var settled <-chan time.Time // when the exit status and the end of the channel must have come
 	proven := false
 	for {
 		select {
@@ -48,30 +91,32 @@ func (s *session) kill() bool {
 				s.gone()
 				asks = nil
 				if settled != nil {
-					return proven
+					return ending{proven: proven}
 				}
 				continue
 			}
 			s.note(ask)
 		case proven = <-done:
 			if s.closed || !proven {
-				return proven
+				return ending{proven: proven}
 			}
-			settled = time.After(100 * time.Millisecond)
+			settled = time.After(closeGrace)
 		case <-settled:
-			return proven
+			return ending{proven: proven, escaped: true}
 		case <-ctx.Done():
-			return proven
+			return ending{proven: proven}
 		}
 	}
 }
 
-// killer signals the command over its channel, which sshd ignores for root (RULES S4), and
-// then makes sure over another.
+// killer makes the command end, and reports whether nothing of it is left.
 func (s *session) killer(ctx context.Context) bool {
-	s.signal("TERM")
-	insist := time.AfterFunc(termGrace, func() { s.signal("KILL") })
-	defer insist.Stop()
+	if s.hasBegun() {
+		return s.killTree(ctx)
+	}
+	// What is no command yet has no PID that we know: only sshd can signal it.
+	stop := s.press()
+	defer stop()
 	select {
 	case <-s.begun:
 	case <-s.outputs:
@@ -80,7 +125,7 @@ func (s *session) killer(ctx context.Context) bool {
 	}
 	if s.hasBegun() {
 		// The exit of the group's leader says nothing about the others, whatever came first.
-		return s.pid == 0 || s.conn.killGroup(ctx, s.pid)
+		return s.killTree(ctx)
 	}
 	// A login that ends before it runs the command has told no PID.
 	select {
@@ -91,35 +136,63 @@ func (s *session) killer(ctx context.Context) bool {
 	}
 }
 
+// press has sshd send TERM to the command, and KILL when its time for that is over, unless
+// stop is called before. For root, sshd ignores that (RULES S4).
+func (s *session) press() (stop func()) {
+	s.signal("TERM")
+	insist := time.AfterFunc(termGrace, func() { s.signal("KILL") })
+	return func() { insist.Stop() }
+}
+
 // signal asks sshd to signal the command. There is no answer.
 func (s *session) signal(name string) {
 	s.ch.SendRequest("signal", false, ssh.Marshal(struct{ Name string }{name}))
 }
 
-// killGroup runs the killScript. It needs no slot; but if the host has no session left, it
-// needs another connection.
-func (c *conn) killGroup(ctx context.Context, pid int) bool {
-	r := &request{line: line(strings.ReplaceAll(killScript, "PGID", fmt.Sprint(pid)))}
-	s, err := c.spare(ctx, r, sessionGrace)
+// killTree runs the kill script: by the watchdog if the command has one, or in a session of its
+// own. That needs no slot; but if the host has no session left, it needs another connection.
+//
+// The channel's signals would be quicker, but they tear the tree of the processes apart before
+// the script has seen it, and KILL takes the place of sudo before it has ended what it runs. So
+// they come only where the script finds no session at once.
+func (s *session) killTree(ctx context.Context) bool {
+	if s.pid == 0 {
+		return true // Dir could not be entered, and nothing was run
+	}
+	if s.request.dog != "" && s.sic(ctx) {
+		return true
+	}
+	c := s.conn
+	r := c.killRequest(s.request, s.pid)
+	stop := func() {}
+	script, err := c.spare(ctx, r, sessionGrace, func() { stop = s.press() })
 	if isRefusal(err) {
 		second, giveBack := c.link.borrow(ctx)
 		defer giveBack()
 		if second == nil {
 			return false
 		}
-		s, err = second.spare(ctx, r, killLimit)
+		script, err = second.spare(ctx, r, killLimit, func() {})
 	}
-	return err == nil && s.succeeds(ctx)
+	if err != nil {
+		return false // the signals go on
+	}
+	stop()
+	return script.succeeds(ctx)
 }
 
-// spare opens a session beside the slots, and asks again for so long if it is refused.
-func (c *conn) spare(ctx context.Context, r *request, grace time.Duration) (*session, error) {
-	for start := time.Now(); ; {
+// spare opens a session beside the slots, and asks again for so long if it is refused. It calls
+// refused when that happens first.
+func (c *conn) spare(ctx context.Context, r *request, grace time.Duration, refused func()) (*session, error) {
+	for start, first := time.Now(), true; ; first = false {
 		s, err := c.try(ctx, r, nil, nil)
 		if !isRefusal(err) {
 			return s, err
 		}
-		c.slots.refused() // the kills to come should find one
+		c.refused() // the kills to come should find one
+		if first {
+			refused()
+		}
 		if time.Since(start) > grace {
 			return s, err
 		}

@@ -24,11 +24,12 @@ type link struct {
 
 	mu       sync.Mutex
 	closed   bool
-	conn     *conn    // not nil: up
-	dialling *attempt // not nil: dialling
-	retired  []*conn  // those that only serve what is behind them
-	second   *second  // not nil: kills use it
-	failures int      // in a row, all of one kind
+	conn     *conn     // not nil: up
+	dialling *attempt  // not nil: dialling
+	retired  []*conn   // those that only serve what is behind them
+	second   *second   // not nil: kills use it
+	alone    time.Time // when the host last refused a second session on a connection; zero: never
+	failures int       // in a row, all of one kind
 	retry    time.Time
 	hurried  time.Time // when hurry last had an effect
 	last     *Error    // the newest failure
@@ -141,6 +142,7 @@ func (l *link) seek() (*conn, *attempt, error) {
 	case l.closed:
 		return nil, nil, l.target.fail(Transport, PhaseDial, ErrClosed)
 	case l.conn != nil:
+		l.renewWorn()
 		return l.conn, nil, nil
 	case l.dialling != nil:
 		return nil, l.dialling, nil
@@ -149,11 +151,16 @@ func (l *link) seek() (*conn, *attempt, error) {
 		again.Retry = l.retry
 		return nil, nil, &again
 	}
+	return nil, l.begin(), nil
+}
+
+// begin begins a dial. The caller holds mu.
+func (l *link) begin() *attempt {
 	ctx, cancel := context.WithCancel(context.Background()) // a dial outlives the call that began it
 	a := &attempt{started: time.Now(), cancel: cancel, done: make(chan struct{})}
 	l.dialling = a
 	l.mux.owners.Go(func() { l.own(ctx, a) })
-	return nil, a, nil
+	return a
 }
 
 // own is the goroutine of one connection, from the dial to the end.
@@ -225,8 +232,14 @@ func (l *link) settle(a *attempt, c *conn, err error) {
 		c.close(ErrClosed)
 		return
 	}
-	l.conn = c
+	old := l.conn
+	if l.conn = c; old != nil {
+		l.retired = append(l.retired, old)
+	}
 	tell = func() {
+		if old != nil {
+			l.replaced(old)
+		}
 		l.mux.options.Log.Info("connected", "host", l.target.name(), "took", time.Since(a.started))
 	}
 }

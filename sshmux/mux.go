@@ -108,11 +108,12 @@ func New(o Options) *Mux {
 // Exit holds what is known. Calls may overlap.
 //
 // When the command's Timeout passes, ctx ends or the Mux is closed while the command runs, its
-// remote process group is sent TERM and then KILL, and Run returns within about four seconds.
-// It never returns before the output that it delivers has been written; after it has returned,
-// Stdout and Stderr are left alone.
+// remote process group is sent TERM and then KILL, as are its children in groups of their own,
+// and Run returns within about six seconds. What the command has detached, as a daemon is, is
+// let live. Run never returns before the output that it delivers has been written; after it has
+// returned, Stdout and Stderr are left alone.
 func (m *Mux) Run(ctx context.Context, t Target, c Command) (Exit, error) {
-	r, err := newRequest(c)
+	r, err := t.request(c)
 	if err != nil {
 		return notRun, t.fail(Config, PhaseExec, err)
 	}
@@ -195,7 +196,7 @@ func (m *Mux) release(l *link) {
 }
 
 // Close kills what runs, ends all links and returns when all that the Mux had started has
-// ended, after about four seconds at most. Calls of Run and Ping return ErrClosed from then
+// ended, after about six seconds at most. Calls of Run and Ping return ErrClosed from then
 // on. It returns nil; calling it again is allowed.
 func (m *Mux) Close() error {
 	m.mu.Lock()

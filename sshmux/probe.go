@@ -16,9 +16,10 @@ import (
 
 // Step is one part of what Probe has tried.
 type Step struct {
-	Name string        // "bastion", "ping" or a Phase
+	Name string        // "bastion", "ping", "profile", "clock", "sessions" or a Phase
 	Took time.Duration // until the next one began
 	Said string        // what is known of it
+	List string        // of the gateway, see GatewayScript; "": there is none
 	Err  *Error        // why it is the last one; nil: it went well
 }
 
@@ -32,10 +33,12 @@ type probe struct {
 	allowed    []string // the methods that the host allows
 	tried      []string // the methods that were refused
 	signed     string   // the newest key that the host wanted a signature of
+	offered    []string // the keys that there are
+	banner     string   // what the host says before the login
 }
 
-// Probe connects to a host over a connection of its own, which it ends, and runs a harmless
-// command there. It returns what happened, step by step; if something failed, in the last one. It
+// Probe connects to a host over a connection of its own, which it ends, runs a harmless
+// command there and finds out how many sessions it allows. It returns what happened, step by step; if something failed, in the last one. It
 // logs in once, also if another login was refused just now. Bastions are reached over their
 // links.
 func (m *Mux) Probe(ctx context.Context, t Target) []Step {
@@ -55,6 +58,26 @@ func (m *Mux) Probe(ctx context.Context, t Target) []Step {
 		name = "bastion"
 	}
 	return append(p.steps, Step{Name: name, Took: time.Since(p.began), Said: p.said(e.Phase), Err: e})
+}
+
+// Paused returns the newest failure to connect to a host if commands do not try again yet, with
+// the time when they will; nil: they may. Who logs in besides should not before then either: a
+// host locks out those whose login is refused too often (RULES S1).
+func (m *Mux) Paused(t Target) *Error {
+	m.mu.Lock()
+	l := m.links[t.Key()]
+	m.mu.Unlock()
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn != nil || l.last == nil || !time.Now().Before(l.retry) {
+		return nil
+	}
+	again := *l.last
+	again.Retry = l.retry
+	return &again
 }
 
 func (m *Mux) probe(ctx context.Context, t Target, p *probe) error {
@@ -143,38 +166,6 @@ func (p *probe) reached(wire *meter, t Target, over *conn) string {
 	return wire.RemoteAddr().String()
 }
 
-// use tries what commands need.
-func (p *probe) use(ctx context.Context, c *conn) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 2*probeTimeout, errors.New("no answer"))
-	defer cancel()
-	if _, err := c.ping(ctx); err != nil {
-		return c.target.fail(Transport, PhaseOpen, err)
-	}
-	p.done("ping", "")
-	var out head
-	r, err := newRequest(Command{Shell: `uname -srm; echo "login shell $SHELL"`, Stdout: &out, Stderr: io.Discard, Timeout: probeTimeout})
-	if err != nil {
-		return c.target.fail(Config, PhaseExec, err)
-	}
-	if _, err := c.run(ctx, r); err != nil {
-		return err
-	}
-	p.done(PhaseExec.String(), clean([]byte(strings.Join(strings.Split(strings.TrimSpace(string(out)), "\n"), ", "))))
-	return nil
-}
-
-// probeTimeout bounds the command of a probe.
-const probeTimeout = 10 * time.Second
-
-// head keeps the first bytes of what is written to it.
-type head []byte
-
-// Write never fails.
-func (h *head) Write(b []byte) (int, error) {
-	*h = append(*h, b[:min(len(b), 1024-len(*h))]...)
-	return len(b), nil
-}
-
 // done ends a step.
 func (p *probe) done(name, said string) {
 	p.mu.Lock()
@@ -196,6 +187,15 @@ func (p *probe) watch(config *ssh.ClientConfig, login *credentials) {
 		defer p.mu.Unlock()
 		p.algorithms, p.allowed, p.tried = a.Algorithms, a.AllowedMethods, a.TriedMethods
 		return nil, nil
+	}
+	config.BannerCallback = func(said string) error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.banner = clean([]byte(said))
+		return nil
+	}
+	for _, key := range login.keys {
+		p.offered = append(p.offered, fingerprint(key.PublicKey()))
 	}
 	if len(login.keys) > 0 {
 		keys := make([]ssh.Signer, len(login.keys))
@@ -224,7 +224,7 @@ func (p *probe) judged(s *Shown, err error) {
 func (p *probe) shake(version string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	said := []string{version}
+	said := []string{version, "Alf is " + clientVersion}
 	if a := p.algorithms; a.KeyExchange != "" {
 		said = append(said, a.KeyExchange, a.HostKey, a.Write.Cipher)
 		if a.Write.MAC != "" {
@@ -238,6 +238,9 @@ func (p *probe) shake(version string) {
 	}
 }
 
+// shownKeys are named where a login was refused.
+const shownKeys = 4
+
 // said returns what is known of a phase.
 func (p *probe) said(phase Phase) string {
 	switch {
@@ -247,6 +250,15 @@ func (p *probe) said(phase Phase) string {
 		text := "the host allows " + strings.Join(p.allowed, ", ")
 		if tried := slices.DeleteFunc(slices.Clone(p.tried), func(s string) bool { return s == "none" }); len(tried) > 0 {
 			text += "; it refused " + strings.Join(tried, ", ")
+		}
+		if slices.Contains(p.tried, "publickey") && len(p.offered) > 0 {
+			text += " with " + strings.Join(p.offered[:min(shownKeys, len(p.offered))], ", ")
+			if more := len(p.offered) - shownKeys; more > 0 {
+				text += fmt.Sprintf(" and %d more", more)
+			}
+		}
+		if p.banner != "" {
+			text += fmt.Sprintf("; it says %q", p.banner)
 		}
 		return text
 	}

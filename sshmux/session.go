@@ -44,6 +44,7 @@ type session struct {
 	pid     int           // set before begun: the leader of the command's process group; 0: Dir could not be entered
 	outputs chan struct{} // closed when all output has been delivered; said is set before
 	said    []byte        // what stood before the nonce, or instead of it
+	barked  chan bool     // size 1: the watchdog has said whether nothing is left
 
 	exit   Exit
 	exited chan struct{} // closed when the host has told the exit status or signal; exit is set before
@@ -73,6 +74,7 @@ func (c *conn) open(ctx context.Context, r *request) (*session, error) {
 	limit := time.NewTimer(o.OpenTimeout)
 	defer limit.Stop()
 	start := time.Now()
+	r = c.watched(r)
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
 		s, err := c.try(ctx, r, &c.slots, limit.C)
 		if !isRefusal(err) {
@@ -99,6 +101,9 @@ func (c *conn) open(ctx context.Context, r *request) (*session, error) {
 // try asks once for a channel. After a refusal, the slot is the caller's still.
 func (c *conn) try(ctx context.Context, r *request, slots *slots, limit <-chan time.Time) (*session, error) {
 	s := newSession(c, r, slots)
+	if r.dog != "" {
+		s.barked = make(chan bool, 1)
+	}
 	c.mux.owners.Go(s.carry)
 	return s, s.ready(ctx, limit)
 }
@@ -107,7 +112,7 @@ func (c *conn) try(ctx context.Context, r *request, slots *slots, limit <-chan t
 // who has a slot too many waits for another. After an error, the caller has none.
 func (c *conn) yield(ctx context.Context) (waited bool, err error) {
 	c.mux.counters.refused.Add(1)
-	c.slots.refused()
+	c.refused()
 	turn, spent := c.slots.yield()
 	if spent {
 		c.retire()
@@ -123,7 +128,9 @@ func (c *conn) yield(ctx context.Context) (waited bool, err error) {
 func (c *conn) release() {
 	if c.slots.release() {
 		c.retire()
+		return
 	}
+	c.leaveIfRetired()
 }
 
 // again waits for about pause before the host is asked once more for a session that it has
@@ -195,9 +202,8 @@ func (s *session) release() {
 }
 
 // hold is called when the command no longer needs its slot, but the host may. As long as it
-// keeps the channel, that counts for sshd (RULES S3). When it keeps all of our slots, no
-// command can run over the connection any more, and it is retired for a new one. What hold
-// returns gives the slot back.
+// keeps the channel, that counts for sshd (RULES S3). When it keeps at least half of our slots,
+// another connection takes over. What hold returns gives the slot back.
 func (s *session) hold() (unhold func()) {
 	if s.slots == nil {
 		return func() {}
@@ -205,7 +211,10 @@ func (s *session) hold() (unhold func()) {
 	timer := time.AfterFunc(closeGrace, func() {
 		if s.slots.hold() {
 			s.conn.retire()
+			return
 		}
+		s.conn.link.renew(s.conn)
+		s.conn.leaveIfRetired()
 	})
 	return func() {
 		if !timer.Stop() {
@@ -294,16 +303,18 @@ func (s *session) feed() {
 func (s *session) output() {
 	buf := s.conn.mux.buffers.Get().(*[]byte)
 	defer s.conn.mux.buffers.Put(buf)
-	p := preamble{nonce: s.request.nonce}
+	p := preamble{nonce: s.request.nonce, begun: s.request.nonce == ""} // a kill has none
+	e := newEpilogue(s.request.dog)
 	for {
 		n, err := s.ch.Read(*buf)
 		before := p.begun
-		s.out.write(p.skip((*buf)[:n]))
+		s.out.write(e.skip(p.skip((*buf)[:n]), s.bark))
 		if p.begun && !before {
 			s.pid = p.pid
 			close(s.begun)
 		}
 		if err != nil {
+			s.out.write(e.held)
 			s.said = p.said()
 			return
 		}
@@ -405,6 +416,9 @@ func (s *session) note(ask *ssh.Request) bool {
 	}
 	s.exit.Ended = time.Now()
 	close(s.exited)
+	if s.request.dog != "" {
+		s.ch.CloseWrite() // the watchdog ends by that wherever sshd does not see to it
+	}
 	return true
 }
 
@@ -441,7 +455,8 @@ func (s *session) end(kind Kind, cause error) (Exit, error) {
 	}
 	start := time.Now()
 	s.conn.nudge() // so that a host that lives is heard
-	s.exit.Orphan = !s.kill()
+	orphan := s.kill().orphan()
+	s.exit.Orphan = orphan != ""
 	if s.closed {
 		s.release()
 	} else {
@@ -452,14 +467,20 @@ func (s *session) end(kind Kind, cause error) (Exit, error) {
 	}
 	cause = fmt.Errorf("%w; killed", cause)
 	if s.exit.Orphan {
-		s.conn.mux.counters.orphans.Add(1)
-		cause = fmt.Errorf("%w, but it could not be proven that its processes have ended", cause)
+		s.conn.orphaned()
+		cause = fmt.Errorf("%w, but %s", cause, orphan)
 	}
 	if s.exit.Orphan && s.conn.wire.heard().Before(start) {
 		// The silence may be the host's or the network's; it says nothing about the command.
 		kind, cause = Transport, fmt.Errorf("%w: the host does not answer", cause)
 	}
 	return s.exit, s.conn.target.fail(kind, PhaseOutput, cause)
+}
+
+// orphaned counts a command of which processes may live on, and tells of it.
+func (c *conn) orphaned() {
+	c.mux.counters.orphans.Add(1)
+	c.mux.options.Log.Warn("processes of a command may live on", "host", c.target.name())
 }
 
 // reap closes the channel and gives the slot back when the host has closed it, too.
@@ -489,8 +510,10 @@ func (s *session) verdict() (Exit, error) {
 	switch {
 	case !s.hasExited():
 		return s.vanished()
+	case !s.hasBegun() && s.disallowed() != "":
+		return s.exit, t.fail(Config, PhaseExec, errors.New("the gateway on the host "+s.disallowed()))
 	case !s.hasBegun():
-		return s.exit, t.fail(Auth, PhaseExec, fmt.Errorf("the account does not run commands: %s", s.refusal()))
+		return s.exit, t.fail(Auth, PhaseExec, fmt.Errorf("the account does not %s: %s", t.runs(), s.refusal()))
 	case s.pid == 0:
 		return s.exit, t.fail(Config, PhaseExec, fmt.Errorf("directory %q: %s", s.request.Dir, clean(s.err.first())))
 	}
@@ -512,17 +535,21 @@ func (s *session) refusal() string {
 	if s.exit.Signal != "" {
 		how = "signal " + s.exit.Signal
 	}
+	if text := clean(s.everything()); text != "" {
+		return fmt.Sprintf("%s, saying %q", how, text)
+	}
+	return how
+}
+
+// everything returns the beginning of what a login has said instead of running the command.
+func (s *session) everything() []byte {
 	var said []byte
 	select {
 	case <-s.outputs:
 		said = append(said, s.said...)
 	default:
 	}
-	said = append(append(said, ' '), s.err.first()...)
-	if text := clean(said); text != "" {
-		return fmt.Sprintf("%s, saying %q", how, text)
-	}
-	return how
+	return append(append(said, ' '), s.err.first()...)
 }
 
 // vanished says why a channel was closed without an exit status.
@@ -535,8 +562,8 @@ func (s *session) vanished() (Exit, error) {
 	}
 	if cause := s.conn.why(); cause != nil {
 		s.exit.Orphan = true // sshd ends no command because its connection has ended (RULES S3)
-		s.conn.mux.counters.orphans.Add(1)
-		return s.exit, t.fail(Transport, PhaseOutput, cause)
+		s.conn.orphaned()
+		return s.exit, t.fail(Transport, PhaseOutput, fmt.Errorf("%w; the command may live on", cause))
 	}
 	return s.exit, t.fail(Transport, PhaseExec, errors.New("the host closed the session without an exit status"))
 }

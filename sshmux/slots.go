@@ -161,6 +161,21 @@ func (s *slots) spent() bool {
 	return s.held > 0 && s.held >= s.used && s.held >= s.limit()
 }
 
+// worn reports whether the host keeps at least half of the slots, so that another connection
+// would serve better.
+func (s *slots) worn() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held > 0 && 2*s.held >= s.limit()
+}
+
+// busy reports whether a command has a slot.
+func (s *slots) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.used > s.held
+}
+
 // unhold ends a hold.
 func (s *slots) unhold() {
 	s.mu.Lock()

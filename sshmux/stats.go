@@ -65,7 +65,7 @@ type LinkStats struct {
 	State            LinkState
 	Since            time.Time     // when it came up; zero if it is not up
 	MaxSessions      int           // commands that may run at once; 0 if it is not up
-	InUse            int           // sessions in use, including those held
+	InUse            int           // sessions in use, including those held, also on connections that were replaced
 	Held             int           // sessions that the host keeps for commands that have ended or were never begun
 	Queued           int           // commands that wait for a session
 	RTT              time.Duration // the newest round trip of a keepalive; 0: none yet
@@ -136,13 +136,22 @@ func (t *Totals) add(s standing) {
 
 func (l *link) standing() standing {
 	l.mu.Lock()
-	state, c := l.state(), l.conn
-	l.mu.Unlock()
-	s := standing{state: state}
-	if c != nil {
-		s.inUse, _, s.queued = c.slots.state()
-	}
+	defer l.mu.Unlock()
+	s := standing{state: l.state()}
+	s.inUse, _, s.queued = l.use()
 	return s
+}
+
+// use returns what slots.state does, of all connections together. The caller holds mu.
+func (l *link) use() (used, held, waiting int) {
+	if l.conn != nil {
+		used, held, waiting = l.conn.slots.state()
+	}
+	for _, c := range l.retired {
+		u, h, w := c.slots.state()
+		used, held, waiting = used+u, held+h, waiting+w
+	}
+	return used, held, waiting
 }
 
 // state returns how the link stands. The caller holds mu.
@@ -171,7 +180,7 @@ func (l *link) stats() LinkStats {
 	}
 	if c := l.conn; c != nil {
 		s.Since, s.MaxSessions, s.RTT = c.since, c.slots.size(), time.Duration(c.rtt.Load())
-		s.InUse, s.Held, s.Queued = c.slots.state()
 	}
+	s.InUse, s.Held, s.Queued = l.use()
 	return s
 }

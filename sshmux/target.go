@@ -64,6 +64,9 @@ type Target struct {
 	// ConnectTimeout overrides Options.ConnectTimeout if it is positive. The time to reach Via
 	// is Via's own.
 	ConnectTimeout time.Duration
+	// Gateway says that the key leads to a gateway on the host (see GatewayScript), which is
+	// asked for commands in words that no shell reads, and runs those of its list only.
+	Gateway bool
 	// Via is the bastion from which Addr is reached, and looked up if it is a name; nil: it is
 	// reached directly. Its link is the one that commands for the same target use. Bastions
 	// may be behind others, but not in a circle.
@@ -143,7 +146,7 @@ func (t Target) Key() string {
 	}
 	list(t.KnownHosts)
 	field(string(t.HostKeyPolicy))
-	fmt.Fprintf(&b, "%d %d", t.MaxSessions, t.ConnectTimeout)
+	fmt.Fprintf(&b, "%d %d %t", t.MaxSessions, t.ConnectTimeout, t.Gateway)
 	if t.Via != nil {
 		b.WriteByte(' ')
 		field(t.Via.Key())

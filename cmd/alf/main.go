@@ -140,7 +140,7 @@ Prometheus. Nothing is installed on the hosts but their sshd.`,
 		newAck(o), newUnack(o), newDowntime(o), newComment(o), newCancel(o),
 		newSwitch(o, wire.OrderDisable, "Switch off checks, passive results, notifications or flap detection"),
 		newSwitch(o, wire.OrderEnable, "Switch them on again"),
-		newConfig(o), newSSH(o), newSource(o), newJournal(o), newReload(o), newLog(o), newVersion(o),
+		newRun(o), newConfig(o), newSSH(o), newSource(o), newJournal(o), newReload(o), newLog(o), newVersion(o),
 	)
 	checkArgs(root)
 	return root

@@ -34,6 +34,7 @@ func (h *house) measure() {
 	h.measureActions()
 	h.measureLag()
 	h.measureLinks()
+	h.measureRuns()
 }
 
 // measureJournal adds how the engine is doing.
@@ -149,6 +150,18 @@ func (h *house) measureLinks() {
 		t := links()
 		return map[string]float64{"used": float64(t.InUse), "queued": float64(t.Queued)}
 	})
+}
+
+// measureRuns adds what people run.
+func (h *house) measureRuns() {
+	m := h.metrics
+	m.Counter("alf_runs_total", "Runs of a command on hosts that people have begun.", func() float64 { return float64(h.api.RunStats().Runs) })
+	m.Gauge("alf_runs", "Runs that are under way.", func() float64 { return float64(h.api.RunStats().Under) })
+	m.Gauge("alf_run_commands", "Commands of runs that run now.", func() float64 { return float64(h.api.RunStats().Commands) })
+	m.CounterBy("alf_run_hosts_total", "Hosts that are through with a run, by result.", "result", func() map[string]float64 {
+		return floats(h.api.RunStats().Hosts)
+	})
+	m.Counter("alf_run_dropped_bytes_total", "Bytes of output that were dropped because nobody read them in time.", func() float64 { return float64(h.api.RunStats().Dropped) })
 }
 
 func floats[K ~string, V int | uint64](counts map[K]V) map[string]float64 {

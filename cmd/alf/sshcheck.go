@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,21 +12,39 @@ import (
 	"github.com/spf13/cobra"
 
 	"alf"
+	"alf/checker"
+	"alf/config"
 	"alf/internal/sanitize"
+	"alf/runner"
 	"alf/sshmux"
 )
 
 func newSSHCheck(o *options) *cobra.Command {
-	return &cobra.Command{
+	var now bool
+	cmd := &cobra.Command{
 		Use: "check HOST", Short: "Say phase by phase what happens on the way to a host", Args: cobra.ExactArgs(1),
-		Annotations: map[string]string{reads: "config output"},
+		Annotations: readsOutput,
 		Long: `Connect to a host over a connection of its own, once, and say phase by phase what
-happened and how long it took: the bastion, the look-up of the name, the network, versions
-and algorithms, the host's key and where it is known from, the login, a round trip, and a
-command. Where something fails, it says why and what to do about it, and exits with 1.
+happened and how long it took:
 
-A failed login is one more of those that an sshd counts, so do not repeat it all the time.
-Run it as the user that Alf runs as.`,
+  bastion    the last one on the way
+  resolve    the look-up of the name
+  dial       the network connection
+  handshake  versions and algorithms
+  hostkey    the host's key, and where it is known from
+  auth       what the host allows to log in with, what it refused, and what it took
+  exec       the system, the login shell, and what /bin/sh is
+  profile    what the login prints by itself
+  clock      how far the host's is from the one here
+  sessions   how many the host allows at a time, up to 10, and how many Alf uses
+  ping       round trips
+
+Where something fails, it says why and what to do about it, and exits with 1. Running checks
+are not touched: sessions are counted for each connection.
+
+A failed login is one more of those that an sshd counts, and it locks out those who have too
+many. So while the daemon waits after a refused login, none is made here, unless --now is
+given. Run it as the user that Alf runs as.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.output != "table" && o.output != "json" {
 				return usageError{fmt.Errorf("output %q is none of table, json", o.output)}
@@ -39,7 +58,14 @@ Run it as the user that Alf runs as.`,
 			if err != nil {
 				return err
 			}
-			r := reportOf(h, run.Probe(cmd.Context(), h))
+			if err := o.heedPause(cmd.Context(), h); err != nil && !now {
+				return err
+			}
+			steps := run.Probe(cmd.Context(), h)
+			r := reportOf(h, steps)
+			if err := r.compare(c, h, steps); err != nil {
+				return err
+			}
 			write := writeReport
 			if o.output == "json" {
 				write = writeReportJSON
@@ -53,6 +79,23 @@ Run it as the user that Alf runs as.`,
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&now, "now", false, "even while the daemon waits after a refused login")
+	return cmd
+}
+
+// askFor bounds the question to the daemon, which need not run.
+const askFor = 2 * time.Second
+
+// heedPause returns why no login should be made now: the daemon's was refused. Without a daemon
+// that answers, nobody else logs in.
+func (o *options) heedPause(ctx context.Context, h *alf.Host) error {
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
+	link, err := o.daemon().Link(ctx, h.Name)
+	if err != nil || !link.Paused || link.Cause != alf.CauseAuth.String() {
+		return nil
+	}
+	return fmt.Errorf("the daemon was refused, and waits so that the host does not lock it out; --now logs in all the same: %s", link.Error)
 }
 
 // linkReport is what alf ssh check says of a host.
@@ -86,6 +129,25 @@ func reportOf(h *alf.Host, steps []sshmux.Step) linkReport {
 	return r
 }
 
+// compare adds whether the list of the gateway is that of the configuration.
+func (r *linkReport) compare(c *config.Config, h *alf.Host, steps []sshmux.Step) error {
+	if !r.OK || !h.SSH.Gateway {
+		return nil
+	}
+	_, want, err := runner.GatewayScript(h, c.Inventory.Services(), checker.FreeMacro)
+	if err != nil {
+		return err
+	}
+	p := linkPhase{Phase: "gateway", Detail: "its list is that of this configuration", OK: true}
+	if got := steps[len(steps)-1].List; got != want {
+		p.OK, p.Detail = false, "its list is another than that of this configuration"
+		r.OK, r.Phase, r.Cause, r.Error = false, p.Phase, sshmux.Config.String(), outdated(h, got, want)
+		r.Advice = fmt.Sprintf("install its list: alf ssh authorize %s --gateway --script", h.Name)
+	}
+	r.Phases = append(r.Phases, p)
+	return nil
+}
+
 func writeReportJSON(w io.Writer, r linkReport) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
@@ -96,6 +158,9 @@ func writeReport(w io.Writer, r linkReport) error {
 	var rows [][]string
 	for _, p := range r.Phases {
 		took := time.Duration(p.Seconds * float64(time.Second)).Round(10 * time.Microsecond).String()
+		if took == "0s" { // it was known already
+			took = "-"
+		}
 		state := "ok"
 		if !p.OK {
 			state = "FAILED"

@@ -8,6 +8,7 @@ package sshdtest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
@@ -58,6 +59,8 @@ type Options struct {
 	// Shell logs in as an account of its own with this login shell, which is removed at the end.
 	// It needs root; without, the test is skipped.
 	Shell string
+	// Account, with Shell, is the name of that account; empty makes one of the shell's.
+	Account string
 	// Expired, with Shell, is the password of that account, which must be changed at once.
 	Expired string
 	// Profile is shell text that a bash login reads before each command, the way people's
@@ -150,7 +153,7 @@ func login(t testing.TB, o Options) string {
 	name := "root"
 	switch {
 	case o.Shell != "":
-		name = "alf-test-" + filepath.Base(o.Shell)
+		name = cmp.Or(o.Account, "alf-test-"+filepath.Base(o.Shell))
 		addShellUser(t, name, o)
 	case o.NormalUser:
 		name = "alf-test"
