@@ -5,6 +5,7 @@ import (
 	"iter"
 	"log/slog"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -226,6 +227,9 @@ func (q *queue) take(l *state.Line) {
 		n := &l.Decided.Notices[i]
 		for _, to := range n.To {
 			at := recipient{l.Key, to.Action}
+			if slices.ContainsFunc(q.all[at], func(d *delivery) bool { return d.notification.ID == n.Notification.ID }) {
+				continue // it was written twice, since nobody heard of the first time
+			}
 			if q.all[at] == nil {
 				q.order = append(q.order, at)
 			}

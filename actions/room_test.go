@@ -433,6 +433,31 @@ func TestLedgerBroken(t *testing.T) {
 	})
 }
 
+// TestWrittenTwice: a decision that the ledger took without saying so is written once
+// more, and told once, also after a restart.
+func TestWrittenTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, chat := newScene(t, everything("chat")), new(recorder)
+		s.start(map[string]alf.Action{"chat": chat})
+		s.result(disk, alf.Critical)
+		s.told(chat, "PROBLEM web1!disk 1")
+		s.stop()
+		var lines []*state.Line
+		for l := range s.record.Lines(t.Context(), disk) {
+			again := *l
+			lines = append(lines, &again)
+		}
+		other := newScene(t, everything("chat"))
+		if err := other.record.Enter(t.Context(), append([]*state.Line{lines[0]}, lines...)); err != nil {
+			t.Fatal(err)
+		}
+		other.start(map[string]alf.Action{"chat": chat})
+		defer func() { other.stop() }()
+		time.Sleep(time.Minute)
+		s.told(chat)
+	})
+}
+
 type brokenLedger struct {
 	state.Ledger
 	mu  sync.Mutex
