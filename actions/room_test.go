@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -69,6 +70,7 @@ type scene struct {
 	log       bytes.Buffer
 	stop      func()
 	states    map[alf.Key]alf.State
+	ledger    state.Ledger // nil: record
 }
 
 var disk = alf.Key{Host: "web1", Service: "disk"}
@@ -91,7 +93,10 @@ func newScene(t *testing.T, p *alf.Policy, contacts ...*alf.Contact) *scene {
 // start starts a room, as Alf does.
 func (s *scene) start(all map[string]alf.Action) {
 	s.t.Helper()
-	s.room = New(Options{Feed: s.record, Ledger: s.record, Heads: s.view, Inventory: func() *alf.Inventory { return s.inventory },
+	if s.ledger == nil {
+		s.ledger = s.record
+	}
+	s.room = New(Options{Feed: s.record, Ledger: s.ledger, Heads: s.view, Inventory: func() *alf.Inventory { return s.inventory },
 		Log: slog.New(slog.NewTextHandler(&s.log, nil))})
 	s.adopt(all)
 	ctx, cancel := context.WithCancel(s.t.Context())
@@ -457,6 +462,66 @@ func TestWrittenTwice(t *testing.T) {
 		s.told(chat)
 	})
 }
+
+// TestKilled ends everything at random moments, as kill -9 does: from then on nothing
+// is written any more, whatever was under way. Each problem is told and ended once,
+// in order; what comes twice has the same ID.
+func TestKilled(t *testing.T) {
+	for seed := range uint64(50) {
+		synctest.Test(t, func(t *testing.T) {
+			random, theirs := rand.New(rand.NewPCG(seed, 0)), rand.New(rand.NewPCG(seed, 1))
+			s := newScene(t, everything("chat"))
+			broken := &brokenLedger{Ledger: s.record}
+			s.ledger = broken
+			var mu sync.Mutex
+			var told []string
+			seen := map[string]bool{}
+			chat := actionFunc(func(_ context.Context, m *alf.Message) error {
+				mu.Lock()
+				takes := time.Duration(theirs.IntN(400)) * time.Millisecond
+				mu.Unlock()
+				time.Sleep(takes)
+				mu.Lock()
+				defer mu.Unlock()
+				if theirs.IntN(4) == 0 {
+					return errors.New("503")
+				}
+				if !seen[m.ID] {
+					told = append(told, m.Notification.Type.String())
+				}
+				seen[m.ID] = true
+				if theirs.IntN(4) == 0 {
+					return errors.New("connection reset") // though it has arrived
+				}
+				return nil
+			})
+			var want []string
+			for i := range 12 {
+				s.start(map[string]alf.Action{"chat": chat})
+				status, text := alf.Critical, "PROBLEM"
+				if i%2 == 1 {
+					status, text = alf.OK, "RECOVERY"
+				}
+				s.result(disk, status)
+				want = append(want, text)
+				time.Sleep(time.Duration(random.IntN(1500)) * time.Millisecond)
+				broken.set(errors.New("killed"))
+				s.stop()
+				broken.set(nil)
+			}
+			s.start(map[string]alf.Action{"chat": chat})
+			time.Sleep(30 * time.Minute)
+			s.stop()
+			if !slices.Equal(told, want) {
+				t.Errorf("seed %d: told %v, want %v", seed, told, want)
+			}
+		})
+	}
+}
+
+type actionFunc func(context.Context, *alf.Message) error
+
+func (f actionFunc) Do(ctx context.Context, m *alf.Message) error { return f(ctx, m) }
 
 type brokenLedger struct {
 	state.Ledger
