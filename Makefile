@@ -37,11 +37,12 @@ fuzz: need
 bench: need
 	@tools/setup bench
 	$(GO) test -run '^$$' -bench SilentDrop -benchtime 1x ./sshmux
-	$(GO) test -run '^$$' -bench . -benchmem ./perfdata ./calendar ./state ./state/jetstream ./checker ./sinks
+	$(GO) test -run '^$$' -bench . -benchmem ./perfdata ./calendar ./state ./state/jetstream ./checker ./sinks ./actions
 	$(GO) test -run "^$$" -bench Peers -benchtime 1x ./bench
 	$(GO) test -run "^$$" -bench Links -benchtime 1x ./bench -args -links $(or $(LINKS),10000)
 	$(GO) test -run "^$$" -bench RoundTrips -benchtime 1x ./bench
 	$(GO) test -run "^$$" -bench Lateness -benchtime 1x ./bench
+	$(GO) test -run "^$$" -bench Notifications -benchtime 5000x ./bench
 	$(GO) test -run "^$$" -bench "Journal[^I]" ./bench
 	$(GO) test -run "^$$" -bench "Load|Reload" -benchtime 5x ./bench
 	$(GO) test -run "^$$" -bench JournalIdle -benchtime 1x ./bench -args -keys 100000

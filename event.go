@@ -49,7 +49,7 @@ const (
 	ChangePlanned                        // a downtime was ordered
 	ChangeDowntime                       // a downtime began
 	ChangeDowntimeEnd                    // a downtime came to its end
-	ChangeCancelled                      // a downtime was cancelled
+	ChangeCancelled                      // a downtime was cancelled; with ChangeDowntimeEnd, one that had begun
 	ChangeComment                        // a comment was added or deleted
 	ChangeSwitch                         // something was switched off or on
 	ChangeOutput                         // another output, though nothing else is new (stalking_options)

@@ -10,6 +10,7 @@ type Inventory struct {
 	hosts    []*Host
 	services []*Service
 	calendar Calendar
+	people   People
 }
 
 // NewInventory returns an Inventory of hosts and services, which it takes over
@@ -22,12 +23,23 @@ func NewInventory(hosts []*Host, services []*Service) *Inventory {
 
 // With returns v with a calendar, which it takes over.
 func (v *Inventory) With(c Calendar) *Inventory {
-	return &Inventory{v.hosts, v.services, c}
+	return &Inventory{v.hosts, v.services, c, v.people}
 }
+
+// WithPeople returns v with those who can be told, whom it takes over.
+func (v *Inventory) WithPeople(p People) *Inventory {
+	return &Inventory{v.hosts, v.services, v.calendar, p}
+}
+
+// Contact returns the contact of that name; nil: there is none.
+func (v *Inventory) Contact(name string) *Contact { return v.people.Contacts[name] }
+
+// Contacts returns all contacts by name. The caller must not change the map.
+func (v *Inventory) Contacts() map[string]*Contact { return v.people.Contacts }
 
 // Plus returns v with more hosts and services, whose keys it does not have.
 func (v *Inventory) Plus(hosts []*Host, services []*Service) *Inventory {
-	return NewInventory(append(slices.Clone(v.hosts), hosts...), append(slices.Clone(v.services), services...)).With(v.calendar)
+	return NewInventory(append(slices.Clone(v.hosts), hosts...), append(slices.Clone(v.services), services...)).With(v.calendar).WithPeople(v.people)
 }
 
 // Period returns the timeperiod of that name; nil: there is none.

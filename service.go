@@ -41,6 +41,7 @@ type Service struct {
 	// NotificationPeriod is the name of the timeperiod outside which nobody is
 	// told of it; "": always.
 	NotificationPeriod string
+	Policy             *Policy // who is told of it; nil: nobody
 
 	Retry       time.Duration // retry_interval, while the state is SOFT
 	MaxAttempts int           // max_check_attempts, at least 1

@@ -44,6 +44,7 @@ type Options struct {
 	Levels  Levels       // of the logs; nil: they cannot be changed
 	Journal Journal      // nil: nobody can ask for it
 	Sources Sources      // of hosts; nil: nobody can ask for them
+	Ledger  Ledger       // nil: nobody is ever told of anything
 
 	// Runner runs what a person wants to have run on hosts once; nil: nobody can have anything
 	// run. Remark, which must be set then, writes a line of the author's into the log.

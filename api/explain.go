@@ -22,7 +22,7 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q := question{Query: a.query, key: keyOf(r), at: time.Now(), now: !query.Has("at")}
+	q := question{Query: a.query, ledger: a.o.Ledger, key: keyOf(r), at: time.Now(), now: !query.Has("at")}
 	if !q.now {
 		if q.at, err = past(query.Get("at"), q.at); err != nil {
 			return wire.NewError(http.StatusBadRequest, "at: %v", err)
@@ -59,6 +59,11 @@ func (a *API) find(ctx context.Context, q *question) error {
 	if q.gaps, err = q.Gaps(ctx); err != nil {
 		return err
 	}
+	if q.now && q.ledger != nil {
+		if q.notices, err = a.oldestNotices(ctx, q.key); err != nil {
+			return err
+		}
+	}
 	if err := q.lookBack(ctx); err != nil {
 		return err
 	}
@@ -94,6 +99,8 @@ func (q *question) lookBack(ctx context.Context) error {
 // question is what is asked for, and what is known of it.
 type question struct {
 	Query
+	ledger     Ledger         // nil: nobody is ever told
+	notices    []*wire.Notice // that there were, the oldest first; now only
 	key        alf.Key
 	at         time.Time
 	now        bool // at is now
@@ -320,6 +327,10 @@ func (q *question) notifications(x *wire.Explanation, st alf.State) {
 		n.Why = fmt.Sprintf("dependency %q withholds it because of %q (N26)", by.Name, by.Master)
 	case s.NotificationPeriod != "":
 		n.Why = fmt.Sprintf("notification_period %q holds", s.NotificationPeriod)
+	}
+	n.People = append([]wire.Telling{}, q.tellings(st)...)
+	if s.Policy == nil && q.ledger != nil && n.Allowed {
+		n.Allowed, n.Why = false, "it has neither contacts nor actions (N17)"
 	}
 }
 

@@ -71,6 +71,9 @@ func (a *API) table() map[string]methods {
 	if a.o.Diff != nil {
 		t[v1+"config/diff"] = methods{"GET": onSocket(a.configDiff)}
 	}
+	if a.o.Ledger != nil {
+		t[v1+"notifications"] = methods{"GET": a.notifications}
+	}
 	if a.o.Journal != nil {
 		t[v1+"journal"] = methods{"GET": onSocket(a.journalInfo)}
 		t[v1+"journal/export"] = methods{"GET": onSocket(a.journalExport)}

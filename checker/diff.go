@@ -141,7 +141,15 @@ func sameCommand(a, b *alf.Service) bool {
 func sameTimes(a, b *alf.Service) bool {
 	return a.Interval == b.Interval && a.Retry == b.Retry && a.Schedule == b.Schedule && a.CheckPeriod == b.CheckPeriod &&
 		a.NotificationPeriod == b.NotificationPeriod && a.Freshness == b.Freshness && slices.Equal(a.Recurring, b.Recurring) &&
-		slices.Equal(a.Dependencies, b.Dependencies)
+		slices.Equal(a.Dependencies, b.Dependencies) && samePolicy(a.Policy, b.Policy)
+}
+
+func samePolicy(a, b *alf.Policy) bool {
+	if a == nil || b == nil || a == b {
+		return a == b
+	}
+	return a.Options == b.Options && a.Interval == b.Interval && a.Delay == b.Delay && slices.Equal(a.Contacts, b.Contacts) &&
+		slices.Equal(a.Actions, b.Actions) && slices.EqualFunc(a.Escalations, b.Escalations, func(a, b *alf.Escalation) bool { return reflect.DeepEqual(a, b) })
 }
 
 func sameJudging(a, b *alf.Service) bool {
@@ -204,6 +212,10 @@ var names = map[string]string{
 	"Flapping.Enabled": "flap_detection_enabled", "Flapping.Low": "low_flap_threshold", "Flapping.High": "high_flap_threshold",
 	"Flapping.Ignore": "flap_detection_options", "Stalking": "stalking_options", "Freshness": "freshness_threshold",
 	"SoftPassive": "passive_host_checks_are_soft", "Timeout": "check_timeout", "TimeoutStatus": "timeout_state",
+	"Policy.Options.Status": "notification_options", "Policy.Options.Recovery": "notification_options.recovery",
+	"Policy.Options.Flapping": "notification_options.flapping", "Policy.Options.Downtime": "notification_options.downtime",
+	"Policy.Interval": "notification_interval", "Policy.Delay": "first_notification_delay", "Policy.Contacts": "contacts",
+	"Policy.Actions": "actions", "Policy.Escalations": "escalation",
 	"BadExitStatus": "compat", "Recurring": "downtime", "Dependencies": "dependency", "NotesURL": "notes_url",
 }
 
@@ -237,12 +249,22 @@ func (c *comparison) fields(path string, was, is reflect.Value) {
 		switch {
 		case to.Kind() == reflect.Struct:
 			c.fields(name+".", from, to)
+		case name == "Policy":
+			c.fields(name+".", policy(from), policy(to))
 		case to.Kind() == reflect.Map:
 			c.variables(nameOf(name), from, to)
 		default:
 			c.add(nameOf(name), from, to)
 		}
 	}
+}
+
+// policy returns the struct behind a *alf.Policy; for nil, an empty one.
+func policy(v reflect.Value) reflect.Value {
+	if v.IsNil() {
+		return reflect.ValueOf(alf.Policy{})
+	}
+	return v.Elem()
 }
 
 // variables compares two maps whose keys are texts.

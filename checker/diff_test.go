@@ -83,6 +83,25 @@ func TestEverySettingHasAName(t *testing.T) {
 	}
 }
 
+// TestEveryPolicyDiffers: no field of a policy is forgotten where two are compared.
+func TestEveryPolicyDiffers(t *testing.T) {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[alf.Policy]()) {
+		with := func(p *alf.Policy) *alf.Inventory {
+			h := &alf.Host{Name: "web1"}
+			return alf.NewInventory([]*alf.Host{h}, []*alf.Service{{Key: alf.Key{Host: "web1"}, Host: h, Where: alf.Position{Line: 1}, Policy: p}})
+		}
+		other := new(alf.Policy)
+		alter(reflect.ValueOf(other).Elem().FieldByIndex(field.Index))
+		d := checker.Compare(with(new(alf.Policy)), with(other))
+		if len(d.Changed) != 1 || len(d.Changed[0].Settings()) == 0 {
+			t.Errorf("%s: another value makes no difference: %v", field.Name, d.Changed)
+		}
+		if d := checker.Compare(with(new(alf.Policy)), with(new(alf.Policy))); !d.Empty() {
+			t.Errorf("the same makes a difference: %v", d.Changed)
+		}
+	}
+}
+
 // alter gives v another value than its zero.
 func alter(v reflect.Value) {
 	switch v.Kind() {
@@ -107,6 +126,9 @@ func alter(v reflect.Value) {
 		v.SetMapIndex(reflect.ValueOf("x"), reflect.Zero(v.Type().Elem()))
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
+		if v.Type() == reflect.TypeFor[*alf.Policy]() { // an empty one says what none does
+			alter(v.Elem())
+		}
 	default:
 		if v.CanInt() {
 			v.SetInt(2)

@@ -108,6 +108,11 @@ func (c *Client) Explain(ctx context.Context, key alf.Key, at time.Time) (*wire.
 	return get[wire.Explanation](ctx, c, "/api/v1/"+wire.ExplainPath(key, at))
 }
 
+// Notifications returns what f takes in of what people were told, or were not.
+func (c *Client) Notifications(ctx context.Context, f wire.NoticeFilter) (*wire.Notices, error) {
+	return get[wire.Notices](ctx, c, "/api/v1/notifications?"+f.Values().Encode())
+}
+
 // Availability returns how long what f names was in which state.
 func (c *Client) Availability(ctx context.Context, f wire.AvailabilityFilter) (*wire.Availability, error) {
 	return get[wire.Availability](ctx, c, "/api/v1/availability?"+f.Values().Encode())

@@ -11,6 +11,125 @@ import (
 
 // broken are configurations with mistakes, and what is said of them.
 var broken = []struct{ name, src, want string }{
+	{"who is told", `
+[defaults]
+contacts = ["opps"]
+notification_interval = "-1m"
+
+[contact.ops]
+actions = ["chatt"]
+notification_period = "offfice"
+service_notification_options = ["critcal"]
+
+[contact.nobody]
+contacts = ["x"]
+
+[timeperiod.office]
+monday = "09:00-17:00"
+
+[action.chat]
+kind = "webhook"
+
+[action.mail]
+type = "webhok"
+url  = "x"
+
+[action.hook]
+type              = "webhook"
+url               = "ftp://example.com/secret"
+method            = "GET"
+headers           = { "a b" = "x", Content-Type = "x" }
+body              = "{{.Outptu}}"
+expected_statuses = [404]
+timeout           = "1h"
+proxy             = "#"
+
+[action.cert]
+type      = "webhook"
+url       = "http://example.com/"
+cert      = "/nowhere/cert"
+retry_for = "1y"
+
+[action.text]
+type = "webhook"
+url  = "http://example.com/"
+body = '{"text": "{{.Output}}"}'
+
+[action.open]
+type = "webhook"
+url  = "http://example.com/"
+body = "{{if"
+
+[action.key]
+type = "webhook"
+url  = "http://example.com/"
+signing_key = "sesame"
+
+[action.bare]
+type = "webhook"
+
+[host.web1]
+contacts = ["ops", "obs"]
+notification_options = ["critical"]
+
+[check.x]
+hosts = ["*"]
+actions = "chat"
+contact_groups = ["x"]
+
+[check.y]
+hosts = ["*"]
+
+[host.web1.check.y]
+actions = ["chet"]
+
+[escalation.one]
+services = ["y"]
+contacts = ["opss"]
+escalation_options = ["down"]
+escalation_period = "offices"
+
+[escalation.two]
+hosts = ["*"]
+first_notification = 3
+last_notification  = 2
+begin = "1h"
+end = "30m"
+`, `alf.toml:3: there is no [contact.opps]; did you mean "ops"?
+alf.toml:4: notification_interval: "-1m" is negative
+alf.toml:7: there is no [action.chatt]; did you mean "chat"?
+alf.toml:8: there is no timeperiod "offfice"; did you mean "office"?
+alf.toml:9: service_notification_options: "critcal" is none of "warning", "critical", "unknown", "recovery", "flapping", "downtime", "none", "w", "c", "u", "r", "f", "s", "n"; did you mean "critical"?
+alf.toml:12: unknown key "contacts" in [contact.nobody]
+alf.toml:17: action "chat": no type; it is one of "webhook"
+alf.toml:18: unknown key "kind" in [action.chat]; in Alf it is type
+alf.toml:21: type: "webhok" is none of "webhook"; did you mean "webhook"?
+alf.toml:26: url: begins with neither "http://" nor "https://"
+alf.toml:27: method: "GET" is none of POST, PUT, PATCH
+alf.toml:28: headers: "a b" is no name of a header
+alf.toml:28: headers: Content-Type is set by content_type
+alf.toml:29: body: 1:2: executing "body" at <.Outptu>: can't evaluate field Outptu
+alf.toml:30: expected_statuses: 404 is none of 200 to 299, which alone mean that a message has arrived
+alf.toml:31: timeout: 1h0m0s is more than 5m0s
+alf.toml:32: proxy: begins with neither "http://" nor "https://"
+alf.toml:37: cert: open /nowhere/cert: no such file or directory
+alf.toml:38: retry_for: "1y" is no duration such as "30s", "5m" or "1h30m"
+alf.toml:43: body: what comes of it is not always JSON: write {{json .Output}}, without quotes, for every text; or set content_type
+alf.toml:48: body: 1: unclosed action
+alf.toml:53: signing_key: there is no [secret.NAME] of this name; a secret itself never stands in the configuration
+alf.toml:55: action "bare": url: is missing
+alf.toml:59: there is no [contact.obs]; did you mean "ops"?
+alf.toml:60: notification_options: "critical" is none of "down", "unreachable", "recovery", "flapping", "downtime", "none", "d", "u", "r", "f", "s", "n"
+alf.toml:64: actions: want a list, got a string
+alf.toml:65: unknown key "contact_groups" in [check.x]; in Alf it is contacts
+alf.toml:71: there is no [action.chet]; did you mean "chat"?
+alf.toml:73: escalation "one": no hosts
+alf.toml:75: there is no [contact.opss]; did you mean "ops"?
+alf.toml:76: escalation_options: "down" is none of "warning", "critical", "unknown", "recovery", "w", "c", "u", "r"
+alf.toml:77: there is no timeperiod "offices"; did you mean "office"?
+alf.toml:79: escalation "two" changes nothing: neither contacts, actions nor notification_interval
+alf.toml:82: last_notification 2 is before first_notification 3
+alf.toml:84: end "30m" is not after begin "1h"`},
 	{"sources", `
 [source.none]
 
@@ -364,12 +483,12 @@ exclude  = ["holiday"]
 `, `alf.toml:3: unknown key "use" in [hostgroup.web]; only hosts, checks and templates use templates
 alf.toml:4: unknown key "hostgroup_members" in [hostgroup.web]; in Alf it is members
 alf.toml:7: unknown key "host_name" in [host.web1]; in Alf it is the name in [host.NAME]
-alf.toml:8: unknown key "contact_groups" in [host.web1]
+alf.toml:8: unknown key "contact_groups" in [host.web1]; in Alf it is contacts
 alf.toml:13: unknown key "host_name" in [check.disk]; in Alf it is hosts
 alf.toml:14: unknown key "hostgroup_name" in [check.disk]; in Alf it is hosts = ["@NAME"]
 alf.toml:15: unknown key "service_description" in [check.disk]; in Alf it is service
 alf.toml:16: unknown key "check_command" in [check.disk]; in Alf it is command
-alf.toml:17: unknown key "contact_groups" in [check.disk]
+alf.toml:17: unknown key "contact_groups" in [check.disk]; in Alf it is contacts
 alf.toml:22: script: "chek_mem" is none of Alf's own plugins; the name of a file has a slash, as in "./chek_mem"; did you mean "check_mem"?
 alf.toml:26: check "load" on host "web1": macro $HOSTADRESS$ is not defined; did you mean "HOSTADDRESS"?
 alf.toml:26: check "load" on host "web1": macro $disk_wran$ is not defined; did you mean "disk_warn"?
@@ -943,7 +1062,7 @@ vars          = "a"
 alf.toml:4: log_format: "xml" is none of "text", "json"
 alf.toml:5: log_level: "INFO" is none of "debug", "info", "warn", "error"; did you mean "info"?
 alf.toml:6: log_levels: checker: "loud" is none of "debug", "info", "warn", "error"
-alf.toml:6: log_levels: cheker: is none of "api", "checker", "journal", "main", "nagios", "ssh"; did you mean "checker"?
+alf.toml:6: log_levels: cheker: is none of "actions", "api", "checker", "journal", "main", "nagios", "ssh"; did you mean "checker"?
 alf.toml:7: max_concurrent_checks: want an integer, got a string
 alf.toml:8: max_checks_per_host: 0 is not between 1 and 1000
 alf.toml:9: data_dir: want a string, got a float
@@ -1761,7 +1880,7 @@ alf.toml:24: check "c" on host "web1": for_each: a secret cannot be in a list of
 log_levels = { ssh = "loud", api = "x", sssh = 5 }
 `, `alf.toml:3: log_levels: api: "x" is none of "debug", "info", "warn", "error"
 alf.toml:3: log_levels: ssh: "loud" is none of "debug", "info", "warn", "error"
-alf.toml:3: log_levels: sssh: is none of "api", "checker", "journal", "main", "nagios", "ssh"; did you mean "ssh"?
+alf.toml:3: log_levels: sssh: is none of "actions", "api", "checker", "journal", "main", "nagios", "ssh"; did you mean "ssh"?
 alf.toml:3: log_levels: sssh: want a string, got an integer`},
 	{"good files beside a broken one", `
 [daemon]

@@ -32,6 +32,7 @@ type check struct {
 	volatile opt[bool]
 	flaps    opt[statuses] // flap_detection_options
 	stalking opt[statuses]
+	options  opt[alf.NotifyOptions] // notification_options
 
 	thresholds []alf.Threshold
 	expect     expect
@@ -49,7 +50,8 @@ type check struct {
 	program    string      // its plugin, without its folder
 	warned     bool        // of a secret in the arguments
 
-	notifiesOwn bool // notification_period is its own rather than the hosts'
+	notifiesOwn bool    // notification_period is its own rather than the hosts'
+	tellsOwn    telling // its own rather than the hosts' or that of [defaults]
 }
 
 // loop is a variable of for_each and the texts that it takes in turn.
@@ -91,6 +93,7 @@ func (c *check) keys(l *loader) keys {
 		"is_volatile":            set(&c.volatile, boolean),
 		"flap_detection_options": set(&c.flaps, readStatuses(serviceStatuses, serviceLetters)),
 		"stalking_options":       set(&c.stalking, readStatuses(serviceStatuses, serviceLetters)),
+		"notification_options":   set(&c.options, readOptions(serviceStatuses, serviceLetters)),
 		"thresholds":             readThresholds(&c.thresholds),
 		"expect":                 c.expect.read,
 	})

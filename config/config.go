@@ -31,6 +31,9 @@ type Options struct {
 	// much more memory, and no two are equal.
 	Origins bool
 
+	// Actions makes an empty spec of each kind of actions, by its name.
+	Actions map[string]func() alf.ActionSpec
+
 	// Answers are what the sources have said, by name. Nil: they are not asked
 	// for their hosts at all.
 	Answers map[string]Answer
@@ -49,7 +52,9 @@ type Config struct {
 	Web       Web
 	Dialling  Dialling
 	Nagios    Nagios
-	Sources   []Source // by name
+	Sources   []Source           // by name
+	Actions   []alf.ActionConfig // by name
+	Policy    *alf.Policy        // what [defaults] says of who is told; nil: nobody
 	Inventory *alf.Inventory
 	Counts    Counts
 	Warnings  []error // each an *Error, by file and line
@@ -127,6 +132,9 @@ type loader struct {
 	periods  map[string]*timeperiod
 
 	dependencies []*dependency
+	actions      map[string]*action
+	contacts     map[string]*contact
+	escalations  []*escalation
 	downtimes    []*downtime
 
 	sources    []*source
@@ -175,6 +183,9 @@ func newLoader(o Options) *loader {
 
 		secrets: make(map[string]alf.Secret),
 		periods: make(map[string]*timeperiod),
+
+		actions:  make(map[string]*action),
+		contacts: make(map[string]*contact),
 
 		templates: make(map[string]*table),
 		whole:     make(map[string]*table),

@@ -45,7 +45,9 @@ var defaultDaemon = Daemon{
 
 // Rooms returns the parts of Alf that log, each of which may have a level of its
 // own in log_levels.
-func Rooms() []string { return []string{"api", "checker", "journal", "main", "nagios", "ssh"} }
+func Rooms() []string {
+	return []string{"actions", "api", "checker", "journal", "main", "nagios", "ssh"}
+}
 
 func (d *Daemon) keys(l *loader) keys {
 	return keys{

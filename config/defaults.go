@@ -31,6 +31,7 @@ type schedule struct {
 	timeout         opt[time.Duration]
 	period          opt[string] // check_period
 	notifications   opt[string] // notification_period
+	telling         telling
 	judging
 }
 
@@ -50,6 +51,7 @@ func (s *schedule) keys() keys {
 		"check_period":        set(&s.period, word),
 		"notification_period": set(&s.notifications, word),
 	})
+	maps.Copy(k, s.telling.keys())
 	return k
 }
 
@@ -72,6 +74,7 @@ func (s schedule) over(base schedule) schedule {
 		judging:  s.judging.over(base.judging),
 
 		notifications: s.notifications.or(base.notifications),
+		telling:       s.telling.over(base.telling),
 	}
 }
 
@@ -117,6 +120,7 @@ func builtin() settings {
 			attempts: some(3),
 			timeout:  some(time.Minute),
 			judging:  builtinJudging(),
+			telling:  telling{interval: some(30 * time.Minute), delay: some(time.Duration(0))},
 		},
 		timeoutState: some(alf.Critical),
 		compat:       some(""),

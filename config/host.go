@@ -101,7 +101,8 @@ type ownCheck struct {
 	command  opt[hostCommand]
 	flaps    opt[statuses] // flap_detection_options
 	stalking opt[statuses]
-	soft     opt[bool] // passive_host_checks_are_soft
+	soft     opt[bool]              // passive_host_checks_are_soft
+	options  opt[alf.NotifyOptions] // notification_options
 }
 
 // hostCommand is what check_command says.
@@ -116,6 +117,7 @@ func (c *ownCheck) keys() keys {
 		"flap_detection_options":       set(&c.flaps, readStatuses(hostStatuses, hostLetters)),
 		"stalking_options":             set(&c.stalking, readStatuses(hostStatuses, hostLetters)),
 		"passive_host_checks_are_soft": set(&c.soft, boolean),
+		"notification_options":         set(&c.options, readOptions(hostStatuses, hostLetters)),
 	}
 	maps.Copy(k, c.schedule.keys())
 	maps.Copy(k, c.times.keys())
@@ -138,6 +140,7 @@ func (c ownCheck) over(base ownCheck) ownCheck {
 		flaps:    c.flaps.or(base.flaps),
 		stalking: c.stalking.or(base.stalking),
 		soft:     c.soft.or(base.soft),
+		options:  c.options.or(base.options),
 	}
 }
 

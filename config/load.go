@@ -49,11 +49,14 @@ func sections() []section {
 		{"ssh", false, func(l *loader, _ string, _ alf.Position) thing { return sshSection{&l.ssh, &l.dialling} }},
 		{"defaults", false, func(l *loader, _ string, _ alf.Position) thing { return &l.defaults }},
 		{"timeperiod", true, newTimeperiod},
+		{"action", true, newAction},
+		{"contact", true, newContact},
 		{"hostgroup", true, newHostgroup},
 		hostSection(),
 		{"source", true, newSource}, // the hosts of files count before its own
 		{"check", true, newCheck},
 		{"dependency", true, newDependency},
+		{"escalation", true, newEscalation},
 		{"downtime", true, newDowntime},
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"alf/actions"
 )
 
 // write puts files into a new folder and returns the name of alf.toml there. The
@@ -53,6 +55,7 @@ var environment = map[string]string{"HOME": "/home/alf", "SSH_AUTH_SOCK": "/agen
 
 func options() Options {
 	return Options{
+		Actions: actions.Kinds(),
 		Plugins: func(name string) bool { return name == "check_mem" },
 		Runtime: func(name string) bool { return name == "SERVICESTATE" || name == "HOSTSTATE" },
 		Getenv:  func(name string) string { return environment[name] },

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -128,6 +129,8 @@ func (p *provenance) service(key alf.Key) origins {
 	if period := s.h.own.notifications; period.set && !s.c.notifiesOwn {
 		all["notification_period"] = &origin{set: true, at: period.at}
 	}
+	own := s.c.tellsOwn.implied(s.h.own.telling).over(p.defaults.telling)
+	maps.Copy(all, own.keys().origins())
 	env := make(origins)
 	for _, e := range s.c.env {
 		env[e.name] = &origin{set: true, at: e.value.at}

@@ -35,6 +35,8 @@ type resolver struct {
 	demands    []demand
 	undemanded map[string]string // by macro, what is wrong with it
 
+	policies map[policyKey]*alf.Policy
+
 	claims   map[alf.Key]claim
 	services []*alf.Service
 	calendar alf.Calendar
@@ -70,6 +72,9 @@ func (l *loader) resolve(file string) *Config {
 	r.checkDemands()
 	r.joinDependencies()
 	r.joinDowntimes()
+	r.joinEscalations()
+	r.dropPolicies()
+	r.joinPeople()
 	r.warnLogins()
 	r.checkPhantoms()
 	r.warnNoHosts(file)
@@ -100,6 +105,8 @@ func newResolver(l *loader) *resolver {
 		variants: make(map[variantKey]*check),
 
 		undemanded: make(map[string]string),
+
+		policies: make(map[policyKey]*alf.Policy),
 	}
 	for _, c := range l.checks {
 		r.checkIDs[c.id] = true
@@ -134,8 +141,10 @@ func (r *resolver) config(file string) *Config {
 		Dialling:  r.dialling,
 		Nagios:    r.nagios,
 		Sources:   r.sourcesMade(),
+		Actions:   r.actionsMade(),
+		Policy:    r.ownPolicy(),
 		Counts:    Counts{len(hosts), len(r.checks), len(r.services) - len(hosts)},
-		Inventory: alf.NewInventory(hosts, r.services).With(r.calendar),
+		Inventory: alf.NewInventory(hosts, r.services).With(r.calendar).WithPeople(r.peopleMade()),
 		Warnings:  sorted(r.warnings),
 	}
 }
@@ -364,6 +373,7 @@ func (r *resolver) ownService(h *host) *alf.Service {
 	r.table(out, h.own.times)
 	set.apply(out)
 	out.Flapping.Ignore, out.Stalking, out.SoftPassive = ignored(h.own.flaps), h.own.stalking.v, h.own.soft.v
+	out.Policy = r.policy(set.telling, h.own.options)
 	if c.v.builtin == alf.CheckSSH {
 		out.On = h.made
 		return out
@@ -437,7 +447,7 @@ func (r *resolver) prepare(c *check) {
 	if c.times.made != nil {
 		c.settings = c.settings.scheduled(own)
 	}
-	c.notifiesOwn = own.notifications.set
+	c.notifiesOwn, c.tellsOwn = own.notifications.set, own.telling
 	c.proto = alf.Service{
 		Check:   c.id,
 		Passive: c.passive(),
@@ -549,7 +559,9 @@ func (r *resolver) linkService(h *host) *alf.Service {
 		Where:    h.at,
 	}
 	r.table(out, h.own.times)
-	r.ownSettings(h).apply(out)
+	set := r.ownSettings(h)
+	set.apply(out)
+	out.Policy = r.policy(set.telling, opt[alf.NotifyOptions]{})
 	return out
 }
 

@@ -93,14 +93,16 @@ func (k keys) shape() *shape {
 }
 
 // Schema writes a JSON Schema (draft 7) of all that a file may say, for editors.
-// manual is docs/configure.md, whose tables tell what each key means.
-func Schema(w io.Writer, manual string) error {
+// manual is docs/configure.md, whose tables tell what each key means; of o, only the
+// kinds of actions count.
+func Schema(w io.Writer, manual string, o Options) error {
 	known := meanings(manual)
 	all := &shape{
 		Schema: "http://json-schema.org/draft-07/schema#", Title: "Alf's configuration",
 		Type: "object", Properties: make(map[string]*shape), Others: false,
 	}
-	l := newLoader(Options{NoSecrets: true})
+	o.NoSecrets = true
+	l := newLoader(o)
 	for _, s := range sections() {
 		table := s.open(l, "x", alf.Position{}).keys(l).shape()
 		table.explain(s.name, known)

@@ -9,13 +9,14 @@ import (
 	"strings"
 	"testing"
 
+	"alf/actions"
 	"alf/docs"
 )
 
 func schemaOf(t *testing.T) (*shape, []byte) {
 	t.Helper()
 	var out bytes.Buffer
-	if err := Schema(&out, docs.Configure); err != nil {
+	if err := Schema(&out, docs.Configure, Options{Actions: actions.Kinds()}); err != nil {
 		t.Fatal(err)
 	}
 	s := new(shape)

@@ -46,6 +46,7 @@ func (s *scope) service(key alf.Key) *alf.Service {
 	if period := s.h.own.notifications; period.set && !c.notifiesOwn {
 		out.NotificationPeriod = period.v // RULES N4
 	}
+	out.Policy = s.r.policy(c.tellsOwn.implied(s.h.own.telling).over(s.r.defaults.telling), c.options)
 	if out.Passive {
 		return &out
 	}

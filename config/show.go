@@ -63,6 +63,7 @@ func (p *printer) all(c *Config) {
 	p.set("keepalive_count", c.Dialling.KeepaliveCount)
 	p.nagios(c.Nagios)
 	p.sources(c.Sources)
+	p.actions(c)
 	for _, h := range c.Inventory.Hosts() {
 		p.hostAndServices(c, h)
 	}
@@ -339,6 +340,7 @@ func (p *printer) times(s *alf.Service) {
 	p.set("max_check_attempts", s.MaxAttempts)
 	p.optional("check_period", s.CheckPeriod)
 	p.optional("notification_period", s.NotificationPeriod)
+	p.telling(s)
 }
 
 // place says where what follows is defined, and where changed.

@@ -50,16 +50,28 @@ var nagiosKeys = map[string]map[string]string{
 		"check_command":         "command",
 		"normal_check_interval": "check_interval",
 		"retry_check_interval":  "retry_interval",
-		"contacts":              "",
-		"contact_groups":        "",
+		"contact_groups":        "contacts",
 	},
 	"host": {
 		"host_name":             "the name in [host.NAME]",
 		"display_name":          "alias",
 		"normal_check_interval": "check_interval",
 		"retry_check_interval":  "retry_interval",
-		"contacts":              "",
-		"contact_groups":        "",
+		"contact_groups":        "contacts",
+	},
+	"action": {
+		"kind": "type",
+	},
+	"contact": {
+		"contact_name":                  "the name in [contact.NAME]",
+		"host_notification_commands":    "actions",
+		"service_notification_commands": "actions",
+	},
+	"escalation": {
+		"host_name":           "hosts",
+		"hostgroup_name":      `hosts = ["@NAME"]`,
+		"service_description": "services",
+		"contact_groups":      "contacts",
 	},
 	"hostgroup": {
 		"hostgroup_name":    "the name in [hostgroup.NAME]",

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"alf"
+	"alf/actions"
 )
 
 // service returns the service "HOST!SERVICE", which must be there.
@@ -1094,7 +1095,7 @@ func TestDocs(t *testing.T) {
 		if s.name == templateSection {
 			continue // it has the keys of the others
 		}
-		l := newLoader(Options{})
+		l := newLoader(Options{Actions: actions.Kinds()})
 		for _, key := range slices.Sorted(maps.Keys(s.open(l, "x", alf.Position{}).keys(l))) {
 			if key != others && !strings.Contains(chapter, "| `"+key+"` |") {
 				t.Errorf("docs/configure.md says nothing of %s in [%s]", key, s.name)

@@ -124,9 +124,12 @@ func cancel(prev alf.State, id string) (alf.State, alf.Change, error) {
 	if !slices.ContainsFunc(prev.Downtimes, named) {
 		return prev, 0, ErrNotThere
 	}
-	next := prev
+	next, change := prev, alf.ChangeCancelled
+	if slices.ContainsFunc(prev.Downtimes, func(d *alf.Downtime) bool { return named(d) && !d.Began.IsZero() }) {
+		change |= alf.ChangeDowntimeEnd
+	}
 	next.Downtimes = without(prev.Downtimes, named)
-	return next, alf.ChangeCancelled, nil
+	return next, change, nil
 }
 
 func comment(prev alf.State, c alf.Command) (alf.State, alf.Change, error) {

@@ -196,7 +196,7 @@ func TestCancelDowntime(t *testing.T) {
 	}
 	c.Verb = alf.CancelDowntime
 	st, change, err := state.Apply(s, st, c, at(time.Minute))
-	if err != nil || change != alf.ChangeCancelled || st.Downtimes != nil {
+	if err != nil || change != alf.ChangeCancelled|alf.ChangeDowntimeEnd || st.Downtimes != nil {
 		t.Errorf("%v, %v, %v", st.Downtimes, change, err)
 	}
 	if _, _, err := state.Apply(s, st, c, at(time.Minute)); !errors.Is(err, state.ErrNotThere) {

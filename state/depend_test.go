@@ -60,8 +60,14 @@ func (r *replay) Look(key alf.Key) (*alf.Service, alf.State) {
 
 // Period implements state.Known.
 func (r *replay) Period(name string) alf.Period {
-	if name == "never" {
+	at := epoch.Add(30 * time.Second)
+	switch name {
+	case "never":
 		return never{}
+	case "from-30":
+		return moment{from: at}
+	case "until-30":
+		return moment{until: at}
 	}
 	return nil
 }

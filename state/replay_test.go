@@ -62,6 +62,7 @@ type replay struct {
 	next     map[string]int // when Nagios would check
 	now      time.Time
 	wrong    []string
+	teller   *teller // nil: nobody asks who is told
 }
 
 func newReplay(t *testing.T, v *vector) *replay {
@@ -187,34 +188,51 @@ func (r *replay) result(key string, code alf.Status, source alf.Source) {
 	}
 	result := &alf.Result{Status: code, Source: source, End: r.now}
 	next, change := state.Next(s, r.states[key], result, r.around(key))
-	r.set(key, next, change)
+	r.setBy(key, alf.KindResult, next, change)
 	if host, _, found := strings.Cut(key, "!"); found {
 		next, change := state.Calm(r.services[host], r.states[host], 0, r.around(host))
-		r.set(host, next, change)
+		r.setBy(host, alf.KindTick, next, change)
 	}
 }
 
-// set notes a new state, and begins the downtimes that wait for one of it.
-func (r *replay) set(key string, next alf.State, change alf.Change) {
+// setBy notes a new state, to which that kind of event led, and begins the downtimes that wait for one of it.
+func (r *replay) setBy(key string, kind alf.Kind, next alf.State, change alf.Change) {
 	r.states[key] = next
+	if r.teller != nil && (change != 0 || kind == alf.KindResult) {
+		r.teller.event(key, kind, change)
+	}
 	if !change.Has(alf.ChangeDowntime) {
 		return
 	}
 	for _, d := range next.Downtimes {
 		for other, st := range r.states {
 			if !d.Began.IsZero() && other != key {
-				r.states[other], _ = state.Triggered(st, d.ID, r.around(other))
+				r.triggered(other, st, d.ID)
 			} else if !d.Began.IsZero() {
-				r.states[key], _ = state.Triggered(r.states[key], d.ID, r.around(key))
+				r.triggered(key, r.states[key], d.ID)
 			}
 		}
 	}
 }
 
+// triggered begins the downtimes that wait for one.
+func (r *replay) triggered(key string, st alf.State, id string) {
+	next, change := state.Triggered(st, id, r.around(key))
+	r.states[key] = next
+	if r.teller != nil && change != 0 {
+		r.teller.event(key, alf.KindTick, change)
+	}
+}
+
 func (r *replay) tick() {
 	for key, s := range r.services {
-		next, change, _ := state.Tick(s, r.states[key], r.around(key))
-		r.set(key, next, change)
+		was := r.states[key]
+		next, change, _ := state.Tick(s, was, r.around(key))
+		kind := alf.KindTick
+		if state.Missing(was, next) != nil {
+			kind = alf.KindResult
+		}
+		r.setBy(key, kind, next, change)
 	}
 }
 
@@ -272,6 +290,12 @@ func (r *replay) command(w []string) {
 				r.cancel(d.ID)
 			}
 		}
+	case "DISABLE_SVC_NOTIFICATIONS":
+		c.Verb, c.Switch = alf.SwitchOff, alf.SwitchNotifications
+		r.apply(svc, c)
+	case "ENABLE_SVC_NOTIFICATIONS":
+		c.Verb, c.Switch = alf.SwitchOn, alf.SwitchNotifications
+		r.apply(svc, c)
 	case "DISABLE_SVC_FLAP_DETECTION":
 		c.Verb, c.Switch = alf.SwitchOff, alf.SwitchFlapping
 		r.apply(svc, c)
@@ -353,7 +377,7 @@ func (r *replay) cancel(id string) {
 func (r *replay) apply(key string, c alf.Command) bool {
 	next, change, err := state.Apply(r.services[key], r.states[key], c, r.around(key))
 	if err == nil {
-		r.set(key, next, change)
+		r.setBy(key, alf.KindCommand, next, change)
 	}
 	return err == nil
 }

@@ -12,9 +12,11 @@ type ConfigDiff struct {
 	Differs bool         `json:"differs" xml:"differs"` // anything would change, at once or at the next start
 	Counts  ConfigCounts `json:"counts" xml:"counts"`
 	// Refused says why a reload without force would be refused; empty: it would not.
-	Refused  Text            `json:"refused" xml:"refused"`
-	Restart  []string        `json:"needs_restart" xml:"needs_restart>setting"` // settings that differ and take effect at the next start
-	Warnings []Text          `json:"warnings" xml:"warnings>warning"`           // about what the files say
+	Refused Text     `json:"refused" xml:"refused"`
+	Restart []string `json:"needs_restart" xml:"needs_restart>setting"` // settings that differ and take effect at the next start
+	// Tables are those besides hosts and checks that differ: actions and contacts.
+	Tables   []ConfigTable   `json:"tables" xml:"tables>table"`
+	Warnings []Text          `json:"warnings" xml:"warnings>warning"` // about what the files say
 	Added    []ConfigKey     `json:"added" xml:"added>key"`
 	Removed  []ConfigKey     `json:"removed" xml:"removed>key"`
 	Renamed  []ConfigRenamed `json:"renamed" xml:"renamed>key"`
@@ -22,6 +24,12 @@ type ConfigDiff struct {
 	// Returning are those of Added that go on with what was known of one that was
 	// removed: of themselves, or under another name.
 	Returning []ConfigRenamed `json:"returning" xml:"returning>key"`
+}
+
+// ConfigTable is a table that a reload would add, remove or change.
+type ConfigTable struct {
+	Name   string `json:"name" xml:"name,attr"`     // such as action.chat
+	Change string `json:"change" xml:"change,attr"` // added, removed or changed
 }
 
 // ConfigCounts says how many hosts and services there are of each. A host counts

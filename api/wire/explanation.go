@@ -44,6 +44,7 @@ type Notifications struct {
 	Allowed bool       `json:"allowed" xml:"allowed"`
 	From    *time.Time `json:"from" xml:"from"` // when it will be, as far as its period goes; null: now, or nobody knows
 	Why     string     `json:"why" xml:"why"`   // empty: nothing is in the way
+	People  []Telling  `json:"people" xml:"people>telling"`
 }
 
 // Gap is a time in which Alf did not run.
@@ -167,6 +168,9 @@ func (s *story) notifications(n *Notifications) {
 		s.say("Nobody is told of it before %s: %s.", s.time(*n.From), n.Why)
 	default:
 		s.say("Nobody is told of it: %s.", n.Why)
+	}
+	for i := range n.People {
+		s.telling(&n.People[i])
 	}
 }
 

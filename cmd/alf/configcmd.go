@@ -105,7 +105,7 @@ files with the line
 What lies between keys, and whether hosts, files and macros are there, is said by
 alf config check alone.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return config.Schema(cmd.OutOrStdout(), docs.Configure)
+			return config.Schema(cmd.OutOrStdout(), docs.Configure, loadOptions())
 		},
 	}
 }

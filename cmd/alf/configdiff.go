@@ -73,6 +73,12 @@ func (p diffPrinter) print(d *wire.ConfigDiff) error {
 	} else {
 		p.line("%d added, %d removed, %d renamed, %d changed, %d kept (hosts and services).", n.Added, n.Removed, n.Renamed, n.Changed, n.Kept)
 	}
+	for i, t := range d.Tables {
+		if p.cut("~", i, len(d.Tables)) {
+			break
+		}
+		p.line("[%s] is %s.", t.Name, t.Change)
+	}
 	if len(d.Restart) > 0 {
 		p.line("At the next start: %s.", strings.Join(d.Restart, ", "))
 	}

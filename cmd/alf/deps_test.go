@@ -34,6 +34,7 @@ var imports = map[string][]string{
 	"alf/runner":                    {"alf", "alf/sshmux", "alf/plugins"},                                                                       // the only room that knows sshmux
 	"alf/checker":                   {"alf", "alf/perfdata", "alf/state"},                                                                       // the straight line
 	"alf/sinks":                     {"alf", "alf/perfdata", "alf/internal/sanitize"},                                                           // reads events only
+	"alf/actions":                   {"alf", "alf/state", "alf/internal/sanitize"},                                                              // state decides, this tells
 	"alf/nagios":                    {"alf", "alf/perfdata"},                                                                                    // reads what is written for Nagios
 	"alf/config":                    {"alf", "alf/perfdata", "alf/calendar"},                                                                    // plain data out
 	"alf/api/wire":                  {"alf", "alf/perfdata", "alf/internal/sanitize"},                                                           // the bodies, shared by both ends
@@ -54,6 +55,7 @@ var thirdParty = map[string][]string{
 	"golang.org/x/crypto/ssh":         {"alf/sshmux", "alf/internal/sshdtest", "alf/internal/sshserver"},
 	"github.com/BurntSushi/toml":      {"alf/config"},
 	"github.com/prometheus/":          {"alf/sinks"},
+	"github.com/hashicorp/":           {"alf/actions"},
 	"github.com/spf13/cobra":          {"alf/cmd/alf"},
 	"github.com/fsnotify/fsnotify":    {"alf/cmd/alf"},
 	"github.com/rogpeppe/go-internal": {}, // tests only

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"alf/actions"
 	"alf/nagios"
 	"alf/sinks"
 	"alf/sshmux"
@@ -31,6 +32,7 @@ func (h *house) measure() {
 	m.Gauge("alf_config_last_reload_success_timestamp_seconds", "When the configuration was last read without an error.", h.loaded.when)
 	m.Counter("alf_config_reload_failures_total", "Reloads that were refused.", h.loaded.failed)
 	h.measureSources()
+	h.measureActions()
 	h.measureLag()
 	h.measureLinks()
 	h.measureRuns()
@@ -86,6 +88,27 @@ func (h *house) measureCommandFile(stats func() nagios.Stats) {
 	h.metrics.CounterBy("alf_command_file_refused_total", "Lines that were not carried out, by reason.", "reason", func() map[string]float64 {
 		return floats(stats().Refused)
 	})
+}
+
+// measureActions adds how the actions are doing.
+func (h *house) measureActions() {
+	by := func(f func(actions.Stats) float64) func() map[string]float64 {
+		return func() map[string]float64 {
+			out := make(map[string]float64)
+			for name, s := range h.actions.Stats() {
+				out[name] = f(s)
+			}
+			return out
+		}
+	}
+	m := h.metrics
+	m.CounterBy("alf_notifications_total", "Notifications of which somebody was to be told, by type.", "type", func() map[string]float64 { return floats(h.actions.Told()) })
+	m.CounterBy("alf_action_delivered_total", "Notifications that the target of an action took.", "action", by(func(s actions.Stats) float64 { return float64(s.Delivered) }))
+	m.CounterBy("alf_action_retries_total", "Attempts to deliver that failed and are made again.", "action", by(func(s actions.Stats) float64 { return float64(s.Retried) }))
+	m.CounterBy("alf_action_failed_total", "Notifications that were given up.", "action", by(func(s actions.Stats) float64 { return float64(s.Failed) }))
+	m.CounterBy("alf_action_superseded_total", "Notifications that waited until a newer one took their place.", "action", by(func(s actions.Stats) float64 { return float64(s.Skipped) }))
+	m.GaugeBy("alf_action_waiting", "Notifications that are still to be delivered.", "action", by(func(s actions.Stats) float64 { return float64(s.Waiting) }))
+	m.GaugeBy("alf_action_oldest_timestamp_seconds", "When what waits longest was decided; 0: nothing waits.", "action", by(func(s actions.Stats) float64 { return sinks.Timestamp(s.Oldest) }))
 }
 
 func (h *house) measureLag() {

@@ -37,7 +37,7 @@ func withOwn(c *config.Config) *config.Config {
 	if host == nil {
 		host = &alf.Host{Name: alf.OwnHost, Alias: "Alf itself", Address: "localhost"}
 		hosts = append(hosts, host)
-		services = append(services, &alf.Service{Key: alf.Key{Host: host.Name}, Host: host, Builtin: alf.CheckNone, Metric: alf.CheckNone, MaxAttempts: 1})
+		services = append(services, &alf.Service{Key: alf.Key{Host: host.Name}, Host: host, Builtin: alf.CheckNone, Metric: alf.CheckNone, MaxAttempts: 1, Policy: c.Policy})
 	}
 	for _, s := range ownServices {
 		if !s.applies(c) {
@@ -45,7 +45,7 @@ func withOwn(c *config.Config) *config.Config {
 		}
 		services = append(services, &alf.Service{
 			Key: alf.Key{Host: host.Name, Service: s.name}, Host: host, Passive: true, MaxAttempts: 1,
-			BadExitStatus: alf.Unknown, MaxOutput: maxOwnOutput, Metric: "alf",
+			BadExitStatus: alf.Unknown, MaxOutput: maxOwnOutput, Metric: "alf", Policy: c.Policy,
 		})
 	}
 	out.Inventory = c.Inventory.Plus(hosts, services)

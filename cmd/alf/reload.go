@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -49,6 +51,9 @@ func (h *house) adopt(c *config.Config, took time.Duration) {
 	for _, w := range c.Warnings {
 		h.logs.room("main").Warn("configuration", "err", w)
 	}
+	if err := h.actions.Adopt(c.Actions); err != nil {
+		h.logs.room("main").Error("an action cannot be made", "err", err)
+	}
 	h.loaded.accept(took)
 }
 
@@ -57,8 +62,9 @@ type plan struct {
 	config  *config.Config
 	took    time.Duration // to read it
 	diff    *checker.Difference
-	refused error    // why it is not done without force; nil: it is
-	restart []string // settings that differ and would have to wait for the next start
+	refused error              // why it is not done without force; nil: it is
+	restart []string           // settings that differ and would have to wait for the next start
+	tables  []wire.ConfigTable // actions and contacts that differ
 }
 
 // plan reads the configuration, with the fresh answers of sources, and compares it
@@ -70,7 +76,7 @@ func (h *house) plan(fresh map[string]config.Answer) (*plan, error) {
 		return nil, err
 	}
 	c = withOwn(c)
-	p := &plan{config: c, took: time.Since(began), diff: checker.Compare(h.inventory(), c.Inventory), restart: h.needRestart(c)}
+	p := &plan{config: c, took: time.Since(began), diff: checker.Compare(h.inventory(), c.Inventory), restart: h.needRestart(c), tables: tables(h.config.Load(), c)}
 	p.refused = errors.Join(losing(h.inventory(), c), newRemoval(p.diff, h.inventory()).refusal(c.Daemon.MaxRemoved))
 	return p, nil
 }
@@ -144,9 +150,10 @@ func (h *house) diff(ctx context.Context) (*wire.ConfigDiff, error) {
 	}
 	n := p.diff.Counts()
 	d := &wire.ConfigDiff{
-		Differs: !p.diff.Empty() || len(p.restart) > 0,
+		Differs: !p.diff.Empty() || len(p.restart) > 0 || len(p.tables) > 0,
 		Counts:  wire.ConfigCounts{Added: n.Added, Removed: n.Removed, Changed: n.Changed, Renamed: n.Renamed, Kept: n.Kept},
 		Restart: append([]string{}, p.restart...),
+		Tables:  append([]wire.ConfigTable{}, p.tables...),
 		Added:   wire.NewConfigKeys(p.diff.Added), Removed: wire.NewConfigKeys(p.diff.Removed),
 		Warnings: []wire.Text{}, Changed: []wire.ConfigChanged{},
 		Renamed: renamings(p.diff.Renamed), Returning: renamings(h.checker.Returning(ctx, p.diff)),
@@ -171,6 +178,55 @@ func renamings(all []checker.Renamed) []wire.ConfigRenamed {
 	out := make([]wire.ConfigRenamed, len(all))
 	for i, r := range all {
 		out[i] = wire.ConfigRenamed{From: wire.NewConfigKey(r.From), To: wire.NewConfigKey(r.To)}
+	}
+	return out
+}
+
+// tables returns the actions and contacts of next that differ from those of prev.
+func tables(prev, next *config.Config) []wire.ConfigTable {
+	return append(differ("action", actionsOf(prev), actionsOf(next)), differ("contact", contactsOf(prev), contactsOf(next))...)
+}
+
+func actionsOf(c *config.Config) map[string]any {
+	all := make(map[string]any)
+	for _, a := range c.Actions {
+		a.Where = alf.Position{}
+		all[a.Name] = a
+	}
+	return all
+}
+
+func contactsOf(c *config.Config) map[string]any {
+	all := make(map[string]any)
+	for name, x := range c.Inventory.Contacts() {
+		plain := *x
+		plain.Where = alf.Position{}
+		all[name] = plain
+	}
+	return all
+}
+
+// differ compares the tables of one kind.
+func differ(kind string, prev, next map[string]any) []wire.ConfigTable {
+	names := make(map[string]bool)
+	for name := range prev {
+		names[name] = true
+	}
+	for name := range next {
+		names[name] = true
+	}
+	var out []wire.ConfigTable
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		was, before := prev[name]
+		is, after := next[name]
+		switch {
+		case !before:
+			out = append(out, wire.ConfigTable{Name: kind + "." + name, Change: "added"})
+		case !after:
+			out = append(out, wire.ConfigTable{Name: kind + "." + name, Change: "removed"})
+		case !reflect.DeepEqual(was, is):
+			out = append(out, wire.ConfigTable{Name: kind + "." + name, Change: "changed"})
+		}
 	}
 	return out
 }

@@ -56,6 +56,13 @@ func (s stories) Run() int {
 //	processes N TEXT      asserts, within 20 s, how many processes have TEXT in their command line
 //	took MIN MAX CMD...   runs CMD, which must take as many seconds
 //	promtool              asserts that promtool likes the last standard output
+//	receiver [down|hold|up]
+//	                      starts a strict receiver of webhooks; sets $HOOK and writes hook.key. Then: has it refuse
+//	                      all with 503, take a request and never answer, and work again
+//	received REGEXP...    asserts, within 20 s, that it took just these messages since the last time, in that order
+//	received -until REGEXP
+//	                      waits until it took one that matches, whatever comes before
+//	repeated N            asserts how many messages came to it more than once so far
 //	clean PLACE           asserts that nothing hostile is left in the last standard output
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -67,7 +74,7 @@ func TestScripts(t *testing.T) {
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sshd": sshd, "configure": configure, "accepted": accepted, "port": port, "until": until, "get": get,
-			"processes": processes, "took": took, "clean": clean, "signal": send, "promtool": promtool,
+			"receiver": receive, "received": received, "repeated": repeated, "processes": processes, "took": took, "clean": clean, "signal": send, "promtool": promtool,
 		},
 	})
 }
@@ -99,6 +106,8 @@ type sshdOf struct {
 	t       testing.TB
 	server  *sshdtest.Server
 	bastion *sshdtest.Server
+
+	receiver *receiver
 }
 
 func sshd(ts *testscript.TestScript, neg bool, args []string) {

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"alf"
+	"alf/actions"
 	"alf/api"
 	"alf/checker"
 	"alf/config"
@@ -88,6 +89,7 @@ type journal interface {
 	state.Reader
 	state.Feed
 	state.Log
+	state.Ledger
 	Run(ctx context.Context) error
 }
 
@@ -103,6 +105,7 @@ type house struct {
 	view    *view.View
 	checker *checker.Checker
 	metrics *sinks.Prometheus
+	actions *actions.Room
 	api     *api.API
 	roster  *roster
 
@@ -114,6 +117,10 @@ const refresh = 10 * time.Second
 
 func build(c *config.Config, record journal, logs *logs) (*house, error) {
 	h := &house{started: c, logs: logs, record: record, view: view.New()}
+	h.actions = actions.New(actions.Options{
+		Feed: record, Ledger: record, Heads: h.view, Inventory: h.inventory, Log: logs.room("actions"),
+		HostDownDisablesChecks: c.Daemon.HostDownDisablesChecks,
+	})
 	h.adopt(c, 0)
 	var err error
 	h.runner, err = runner.New(runner.Options{
@@ -143,7 +150,7 @@ func build(c *config.Config, record journal, logs *logs) (*house, error) {
 	h.api = api.New(api.Options{
 		View: h.view, Reader: h.record, Past: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
 		Submit: h.checker.Submit, Reload: h.reload, Diff: h.diff, Ready: h.checker.Ready,
-		Metrics: h.metrics, Pages: pages, Levels: h.logs, Journal: keeperOf(record), Sources: h.roster, Links: h.links, AllowedHosts: c.Web.AllowedHosts,
+		Metrics: h.metrics, Pages: pages, Levels: h.logs, Journal: keeperOf(record), Sources: h.roster, Ledger: ledger{h.record, h.actions}, Links: h.links, AllowedHosts: c.Web.AllowedHosts,
 		Runner: h.runner, Remark: h.checker.Remark, Paused: h.runner.Paused,
 		HostDownDisablesChecks: c.Daemon.HostDownDisablesChecks,
 		History:                c.Journal.History, Version: version(), Started: time.Now(),
@@ -151,8 +158,15 @@ func build(c *config.Config, record journal, logs *logs) (*house, error) {
 	return h, nil
 }
 
+// ledger is what the API reads of notifications.
+type ledger struct {
+	state.Ledger
+	*actions.Room
+}
+
 func loadOptions() config.Options {
 	return config.Options{
+		Actions:  actions.Kinds(),
 		Plugins:  func(name string) bool { _, ok := plugins.Open(name); return ok },
 		Runtime:  checker.RuntimeMacro,
 		CheckKey: sshmux.CheckKey,
@@ -221,6 +235,7 @@ func (h *house) check(ctx context.Context, fail context.CancelCauseFunc) {
 	}
 	readers.Go(func() { reader("journal", func() error { return h.record.Run(reading) }) })
 	readers.Go(func() { reader("view", func() error { return h.view.Run(reading, h.record) }) })
+	readers.Go(func() { reader("actions", func() error { return h.actions.Run(reading) }) })
 	readers.Go(func() {
 		reader("prometheus", func() error { return h.record.Consume(reading, "prometheus", state.Now, h.metrics.Write) })
 	})

@@ -1,6 +1,6 @@
 // Package archive is a whole record as a file of JSON lines, for backups, for
-// moves and for support: documents, places, histories, the log and the feed. It
-// knows no engine.
+// moves and for support: documents, places, histories, the log, the ledger and the
+// feed. It knows no engine.
 //
 // A file begins with a line of type header and ends with one of type trailer,
 // which counts the lines between, so that a file that was cut off is noticed. It
@@ -22,7 +22,7 @@ import (
 )
 
 // Format is the newest format that this package reads, and the one it writes.
-const Format = 1
+const Format = 2 // 1 had no ledger
 
 // Type says what a line holds.
 type Type string
@@ -34,6 +34,7 @@ const (
 	Place    Type = "place"    // how far a consumer is
 	History  Type = "history"  // an event of those that are kept of each key
 	Log      Type = "log"      // an event of the log
+	Ledger   Type = "ledger"   // a line of the ledger
 	Feed     Type = "feed"     // an event of the feed
 	Damaged  Type = "damaged"  // what could not be read, in words
 	trailer  Type = "trailer"
@@ -45,8 +46,9 @@ type Item struct {
 	Document state.Document // without its revision
 	Place    state.Place    // without its lag
 	Event    *alf.Event
-	Moved    string // of History: the class of histories that it has moved to; empty: that of its own interval
-	Text     string // of Damaged
+	Line     *state.Line // without its number
+	Moved    string      // of History: the class of histories that it has moved to; empty: that of its own interval
+	Text     string      // of Damaged
 }
 
 // Header says where a file comes from.
@@ -62,12 +64,13 @@ type Counts map[Type]int
 type line struct {
 	Type Type `json:"type"`
 	*Header
-	Document *document `json:"document,omitempty"`
-	Place    *place    `json:"place,omitempty"`
-	Event    *event    `json:"event,omitempty"`
-	Moved    string    `json:"moved,omitempty"`
-	Text     string    `json:"text,omitempty"`
-	Lines    Counts    `json:"lines,omitempty"` // of the trailer
+	Document *document   `json:"document,omitempty"`
+	Place    *place      `json:"place,omitempty"`
+	Event    *event      `json:"event,omitempty"`
+	Line     *state.Line `json:"line,omitempty"`
+	Moved    string      `json:"moved,omitempty"`
+	Text     string      `json:"text,omitempty"`
+	Lines    Counts      `json:"lines,omitempty"` // of the trailer
 }
 
 // Write writes a file with all that dump hands to add. It stops at the first
@@ -103,6 +106,8 @@ func (i Item) line() line {
 		l.Place = &place{text(i.Place.Name), i.Place.Done, i.Place.Dropped}
 	case Damaged:
 		l.Text = i.Text
+	case Ledger:
+		l.Line = i.Line
 	default:
 		l.Event, l.Moved = newEvent(i.Event), i.Moved
 	}
@@ -221,6 +226,8 @@ func (l line) item() (Item, error) {
 	case (l.Type == History || l.Type == Log || l.Type == Feed) && l.Event != nil:
 		i.Moved = l.Moved
 		i.Event, err = l.Event.event()
+	case l.Type == Ledger && l.Line != nil:
+		i.Line = l.Line
 	case l.Type == Damaged:
 		i.Text = l.Text
 	default:

@@ -110,6 +110,12 @@ func TestLossless(t *testing.T) {
 		limits.Result.Perfdata = append(limits.Result.Perfdata, perfdata.Datum{Label: s, Warn: r, Value: perfdata.Number{V: 1e-300, Set: true}})
 	}
 	items = append(items, archive.Item{Type: archive.Feed, Event: limits})
+	var decided, outcome state.Line
+	n := 0
+	fill(reflect.ValueOf(&decided).Elem(), &n)
+	fill(reflect.ValueOf(&outcome).Elem(), &n)
+	decided.ID, decided.Outcome, outcome.ID, outcome.Decided = 0, nil, 0, nil
+	items = append(items, archive.Item{Type: archive.Ledger, Line: &decided}, archive.Item{Type: archive.Ledger, Line: &outcome})
 	text := write(t, items...)
 	got, err := read(text)
 	if err != nil {
@@ -134,7 +140,7 @@ func TestForm(t *testing.T) {
 		Result: &alf.Result{Status: alf.Critical, Output: "<full>", Perfdata: []perfdata.Datum{{Label: "/", Value: perfdata.Number{V: 99.5, Set: true}, UOM: "%", Warn: perfdata.Range{End: 80, Set: true}}}},
 	}
 	got := write(t, archive.Item{Type: archive.Place, Place: state.Place{Name: "carbon", Done: 1}}, archive.Item{Type: archive.Feed, Event: e})
-	const want = `{"type":"header","format":1,"alf":"1.2.3","time":"2026-03-01T12:00:00.123456789Z"}
+	const want = `{"type":"header","format":2,"alf":"1.2.3","time":"2026-03-01T12:00:00.123456789Z"}
 {"type":"place","place":{"name":"carbon","done":1}}
 {"type":"feed","event":{"id":1,"time":"2026-03-01T12:00:00.123456789Z","host":"web1","service":"disk","kind":"result","changes":["status"],` +
 		`"state":{"status":"CRITICAL","type":"SOFT","attempt":1,"max_check_attempts":3,"last_hard_status":"OK"},` +
@@ -175,7 +181,7 @@ func TestBad(t *testing.T) {
 	f("host,service\n", `f.jsonl:1: "host,service" is not how an export of Alf begins`)
 	f(feed, "is not how an export of Alf begins")
 	f(`{"type":"header"}`+"\n", "is not how an export of Alf begins")
-	f(`{"type":"header","format":9,"alf":"7.0","more":1}`+"\n", "f.jsonl:1: was written by a newer version of Alf (7.0, format 9; this one reads up to 1)")
+	f(`{"type":"header","format":9,"alf":"7.0","more":1}`+"\n", "f.jsonl:1: was written by a newer version of Alf (7.0, format 9; this one reads up to 2)")
 	f(header+"{oops\n"+feed+trailer, `f.jsonl:2: "{oops": invalid character`)
 	f(header+feed+place[:20]+"\n"+trailer, "f.jsonl:3: ")
 	f(header+strings.Replace(feed, `"kind":"`, `"kind":"x`, 1)+place+trailer, `kind "xcommand": is not known`)

@@ -136,7 +136,7 @@ func TestCluster(t *testing.T) {
 		suite(t, func(t *testing.T) jetstream.Options {
 			c.empty(t)
 			return jetstream.Options{URL: c.url, Replicas: 3, Recent: 1}
-		}, "LastCountsResults", "ConsumeKeepsItsPlace", "LogHoldsChanges", "DocumentsCompete")
+		}, "LastCountsResults", "ConsumeKeepsItsPlace", "LogHoldsChanges", "DocumentsCompete", "LedgerKeepsTheLast", "LedgerWritersAtOnce")
 	})
 	t.Run("LeaderKilled", c.leaderKilled) // the last: one server less
 }
@@ -145,8 +145,8 @@ func (c *cluster) replicas(t *testing.T) {
 	c.empty(t)
 	works(t, jetstream.Options{URL: c.url, Replicas: 3})
 	all := c.streams(t)
-	if len(all) != 8 {
-		t.Errorf("there are %d streams, want 8", len(all))
+	if len(all) != 9 {
+		t.Errorf("there are %d streams, want 9", len(all))
 	}
 	for _, info := range all {
 		if info.Config.Replicas != 3 || info.Cluster == nil || len(info.Cluster.Replicas) != 2 {

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -31,7 +32,7 @@ const (
 func (r *Record) Dump(ctx context.Context, add func(archive.Item) error) error {
 	d := &dump{r: r, add: add}
 	places := r.allPlaces()
-	for _, step := range []step{d.documents, func(context.Context) error { return d.places(places) }, d.histories, d.log, d.feed} {
+	for _, step := range []step{d.documents, func(context.Context) error { return d.places(places) }, d.histories, d.log, d.ledger, d.feed} {
 		if err := step(ctx); err != nil {
 			return fmt.Errorf("export the record: %w", err)
 		}
@@ -89,6 +90,22 @@ func (d *dump) histories(ctx context.Context) error {
 
 func (d *dump) log(ctx context.Context) error {
 	return d.stream(ctx, archive.Log, logStream, logSubject+">")
+}
+
+// ledger hands on the ledger, which older records do not have.
+func (d *dump) ledger(ctx context.Context) error {
+	if _, err := d.r.js.Stream(ctx, ledgerStream); errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	for l, err := range d.r.Lines(ctx, alf.Key{}) {
+		if err == nil {
+			err = d.add(archive.Item{Type: archive.Ledger, Line: l})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // stream hands on all events of a stream, also those that come while it does.

@@ -47,6 +47,7 @@ type whole struct {
 	Feed      []*alf.Event
 	Places    []state.Place
 	Documents map[string]string
+	Ledger    []*state.Line
 }
 
 func contents(t testing.TB, r *jetstream.Record) whole {
@@ -78,6 +79,13 @@ func contents(t testing.TB, r *jetstream.Record) whole {
 		w.Documents[d.Name] = string(d.Data)
 	}
 	w.Feed = feed(t, r)
+	for l, err := range r.Lines(t.Context(), alf.Key{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.ID = 0 // it may be another one in another record
+		w.Ledger = append(w.Ledger, l)
+	}
 	if err := cmp.Or(err, err2, err3); err != nil {
 		t.Fatal(err)
 	}
@@ -142,6 +150,16 @@ func furnish(t testing.TB, r *jetstream.Record) {
 	put(t, r, many...)
 	for _, name := range []string{"keys/a", "\xff", strings.Repeat("long ", 200)} {
 		if _, err := r.PutDocument(t.Context(), name, []byte(name+"\x00\xfe"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range state.LedgerLines + 2 {
+		told := &state.Line{Time: now, Key: web, Decided: &state.Decided{
+			Memory:  state.Memory{Event: alf.ID(n), Number: n, Told: now, Since: now},
+			Notices: []state.Notice{{Notification: &alf.Notification{ID: fmt.Sprint(n), Time: now, Key: web, Output: "é\n\x00"}, To: []state.Recipient{{Action: "chat"}}}},
+		}}
+		became := &state.Line{Time: now, Key: web, Outcome: &state.Outcome{ID: fmt.Sprint(n), Action: "chat", Result: state.Delivered, Attempt: 1}}
+		if err := r.Enter(t.Context(), []*state.Line{told, became}); err != nil {
 			t.Fatal(err)
 		}
 	}

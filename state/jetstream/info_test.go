@@ -18,7 +18,7 @@ func TestInfo(t *testing.T) {
 	check := func(r *jetstream.Record) jetstream.Info {
 		t.Helper()
 		i, err := r.Info(t.Context())
-		if err != nil || i.Where != o.Dir || i.Alf != "1.2.3" || i.Keys != 8 || i.Last != 906 || len(i.Streams) != 8 || len(i.Places) != 1 {
+		if err != nil || i.Where != o.Dir || i.Alf != "1.2.3" || i.Keys != 8 || i.Last != 906 || len(i.Streams) != 9 || len(i.Places) != 1 {
 			t.Errorf("Info = %+v, %v", i, err)
 		}
 		for _, s := range i.Streams {

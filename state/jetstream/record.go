@@ -69,6 +69,7 @@ const (
 	placesStream  = "ALF_PLACES"
 	logStream     = "ALF_LOG"
 	docsStream    = "ALF_DOCS"
+	ledgerStream  = "ALF_LEDGER"
 	resultsStream = "ALF_RESULTS_" // and the class
 )
 
@@ -87,7 +88,7 @@ const (
 )
 
 // Record keeps events in JetStream. It implements state.Recorder, state.Reader,
-// state.Feed and state.Log. Its methods may be called at the same time, but Append.
+// state.Feed, state.Log, state.Documents and state.Ledger. Its methods may be called at the same time, but Append.
 type Record struct {
 	o      Options
 	log    *slog.Logger
@@ -99,8 +100,9 @@ type Record struct {
 	keep   map[string]jetstream.Stream // by class
 	logs   jetstream.Stream
 	docs   documents
-	writer string // marks the messages of this Record
-	mended bool   // it was opened without the server's indexes, which were wrong
+	ledger sync.Mutex // held by who writes into the ledger, until the disk has it
+	writer string     // marks the messages of this Record
+	mended bool       // it was opened without the server's indexes, which were wrong
 	stats  counters
 
 	found     stamp // in the data directory, when it was opened
@@ -139,6 +141,7 @@ var (
 	_ state.Feed      = (*Record)(nil)
 	_ state.Log       = (*Record)(nil)
 	_ state.Documents = (*Record)(nil)
+	_ state.Ledger    = (*Record)(nil)
 )
 
 // Open opens the record, or makes a new one. Run must run as long as the Record
@@ -243,6 +246,9 @@ func (r *Record) streams(ctx context.Context) error {
 		return err
 	}
 	if r.docs.stream, err = r.stream(ctx, r.docsConfig()); err != nil {
+		return err
+	}
+	if _, err = r.stream(ctx, r.ledgerConfig()); err != nil {
 		return err
 	}
 	for _, class := range classes {

@@ -46,7 +46,7 @@ func Restore(ctx context.Context, o Options, read func(add func(archive.Item) er
 // streamNames are those of all streams; the feed, which says that the others are
 // not whole, is the last.
 func streamNames() []string {
-	out := []string{placesStream, logStream, docsStream}
+	out := []string{placesStream, logStream, docsStream, ledgerStream}
 	for _, c := range classes {
 		out = append(out, resultsStream+c.name)
 	}
@@ -136,6 +136,12 @@ func (x *restore) add(ctx context.Context, i archive.Item) error {
 		return x.publish(ctx, subject, x.r.encodeOne(e))
 	case archive.Log:
 		return x.publish(ctx, logSubjectOf(e.Key), x.r.encodeOne(e))
+	case archive.Ledger:
+		data, err := json.Marshal(i.Line)
+		if err != nil {
+			return err
+		}
+		return x.publish(ctx, lineSubject(i.Line), data)
 	case archive.Feed:
 		return x.feed(ctx, e)
 	}

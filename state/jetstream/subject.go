@@ -79,6 +79,7 @@ const (
 	tickSubject   = "alf.tick."
 	logSubject    = "alf.log."
 	docSubject    = "alf.doc."
+	ledgerSubject = "alf.ledger."
 )
 
 // keySubject returns the subject of key's events of one kind in one class.

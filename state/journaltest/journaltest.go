@@ -24,6 +24,7 @@ type Record interface {
 	state.Feed
 	state.Log
 	state.Documents
+	state.Ledger
 }
 
 // The bounds that the suite counts on.
@@ -55,6 +56,10 @@ func Run(t *testing.T, open func(t *testing.T) Record, only ...string) {
 		"DocumentsAreCompared": documentsAreCompared,
 		"DocumentsCompete":     documentsCompete,
 		"DocumentsByPrefix":    documentsByPrefix,
+		"LedgerKeepsLines":     ledgerKeepsLines,
+		"LedgerKeepsTheLast":   ledgerKeepsTheLast,
+		"LedgerAnyName":        ledgerAnyName,
+		"LedgerWritersAtOnce":  ledgerWritersAtOnce,
 	}
 	if len(only) == 0 {
 		only = slices.Collect(maps.Keys(all))

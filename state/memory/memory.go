@@ -24,7 +24,7 @@ type Options struct {
 }
 
 // Record keeps events in memory. It implements state.Recorder, state.Reader,
-// state.Feed, state.Log and state.Documents.
+// state.Feed, state.Log, state.Documents and state.Ledger.
 type Record struct {
 	history int
 	feed    int
@@ -41,6 +41,9 @@ type Record struct {
 
 	documents map[string]state.Document
 	revision  state.Revision // the newest one
+
+	ledger []*state.Line // by number
+	lines  uint64        // the newest number
 }
 
 type place struct {
@@ -55,6 +58,7 @@ var (
 	_ state.Feed      = (*Record)(nil)
 	_ state.Log       = (*Record)(nil)
 	_ state.Documents = (*Record)(nil)
+	_ state.Ledger    = (*Record)(nil)
 )
 
 // New returns an empty Record.
