@@ -133,10 +133,9 @@ func (c *counters) totals() Totals {
 		States:     map[LinkState]int{Down: 0, Idle: 0, Dialling: 0, Up: 0},
 	}
 	for _, p := range Phases() {
-		if p > PhaseAuth {
+		if t.Failures[p] = 0; p == PhaseAuth {
 			break // what comes after the login is no failure to connect
 		}
-		t.Failures[p] = 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
