@@ -34,6 +34,7 @@ type Service struct {
 	Path   []string // as in Execution
 	Env    []EnvVar
 	Dir    string
+	Stdin  Template // nil: empty
 
 	Interval    time.Duration // check_interval; 0: once, then only when ordered (RULES R13)
 	Schedule    string        // the text of its [Timetable], instead of Interval; "": none

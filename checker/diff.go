@@ -134,7 +134,7 @@ func same(a, b *alf.Service) bool {
 
 func sameCommand(a, b *alf.Service) bool {
 	return slices.EqualFunc(a.Argv, b.Argv, slices.Equal) && slices.Equal(a.Shell, b.Shell) && a.Script == b.Script &&
-		slices.Equal(a.Path, b.Path) && slices.EqualFunc(a.Env, b.Env, sameVariable) && a.Dir == b.Dir &&
+		slices.Equal(a.Path, b.Path) && slices.EqualFunc(a.Env, b.Env, sameVariable) && a.Dir == b.Dir && slices.Equal(a.Stdin, b.Stdin) &&
 		a.Timeout == b.Timeout && a.MaxOutput == b.MaxOutput
 }
 

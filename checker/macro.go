@@ -122,7 +122,7 @@ func unix(t time.Time) string {
 
 // asks reports whether a macro is left in what s runs.
 func asks(s *alf.Service) bool {
-	return open(s.Shell) || slices.ContainsFunc(s.Argv, open) || slices.ContainsFunc(s.Env, func(v alf.EnvVar) bool { return open(v.Value) })
+	return open(s.Shell) || open(s.Stdin) || slices.ContainsFunc(s.Argv, open) || slices.ContainsFunc(s.Env, func(v alf.EnvVar) bool { return open(v.Value) })
 }
 
 // moment returns what the macros of it, or of another item, speak of now.
@@ -156,6 +156,7 @@ func (l *loop) demand(s *alf.Service, now time.Time) map[string]string {
 		}
 	}
 	look(s.Shell)
+	look(s.Stdin)
 	for _, t := range s.Argv {
 		look(t)
 	}

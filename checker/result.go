@@ -84,6 +84,9 @@ func execution(s *alf.Service, m *moment) (e alf.Execution, command string) {
 	for _, v := range s.Env {
 		e.Env = append(e.Env, v.Name+"="+m.bind(v.Value).Reveal())
 	}
+	if s.Stdin != nil {
+		e.Stdin = strings.NewReader(m.bind(s.Stdin).Reveal())
+	}
 	if s.Shell != nil {
 		line := m.bind(s.Shell)
 		e.Shell = line.Reveal()

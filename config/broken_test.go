@@ -414,7 +414,7 @@ low_flap_threshold = 90
 [hostgroup.g]
 members = ["*"]
 [hostgroup.g.check.disk]
-dir = "$nothing$"
+cwd = "$nothing$"
 
 [check.disk]
 hosts   = ["*"]
@@ -1397,11 +1397,17 @@ script = "check_mem"
 args   = ["33", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q",
           "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o"]
 metric = "a\nb"
+
+[check.f]
+hosts  = ["web1"]
+script = "check_mem"
+stdin  = "x"
 `, `alf.toml:6: script: "check_men" is none of Alf's own plugins; the name of a file has a slash, as in "./check_men"; did you mean "check_mem"?
 alf.toml:10: script: stat check_none: no such file or directory
 alf.toml:14: check "c" has both command and script
 alf.toml:26: args: are more than 32, and there is no $ARG33$
-alf.toml:28: metric: "a\nb" contains a control character`},
+alf.toml:28: metric: "a\nb" contains a control character
+alf.toml:33: check "f" has both stdin and script, which takes the standard input for itself`},
 	{"passive checks with what only plugins heed", `
 [host.web1]
 
@@ -1409,7 +1415,7 @@ alf.toml:28: metric: "a\nb" contains a control character`},
 hosts         = ["web1"]
 args          = ["a"]
 run           = "local"
-dir           = "/"
+cwd           = "/"
 env           = { A = "b" }
 check_timeout = "5s"
 timeout_state = "ok"
@@ -1417,7 +1423,7 @@ compat        = "nagios"
 plugin_dir    = "/"
 `, `alf.toml:6: args has no meaning here: check "backup" has neither command nor script, so it is passive
 alf.toml:7: run has no meaning here: check "backup" has neither command nor script, so it is passive
-alf.toml:8: dir has no meaning here: check "backup" has neither command nor script, so it is passive
+alf.toml:8: cwd has no meaning here: check "backup" has neither command nor script, so it is passive
 alf.toml:9: env has no meaning here: check "backup" has neither command nor script, so it is passive
 alf.toml:10: check_timeout has no meaning here: check "backup" has neither command nor script, so it is passive
 alf.toml:11: timeout_state has no meaning here: check "backup" has neither command nor script, so it is passive
@@ -1495,7 +1501,7 @@ hosts   = ["web3"]
 args    = ["$loud$"]
 command = "check_users $ARG1$ $ARG2$ $_HOSTNONE$ $_SERVICENONE$"
 env     = { A = "$b$" }
-dir     = "/$SERVICESTATE$"
+cwd     = "/$SERVICESTATE$"
 `, `alf.toml:5: check "load" on host "web3": macro $baz$, which $bar$ refers to, is not defined
 alf.toml:5: check "users" on host "web3": macro $SERVICESTATE$ has no value before the check runs: it can stand in command and env, but not in $loud$
 alf.toml:8: check "load" on host "web1" and 1 other: macro $baz$, which $bar$ refers to, is not defined
@@ -1507,7 +1513,7 @@ alf.toml:25: check "users" on host "web3": macro $ARG2$ is not defined
 alf.toml:25: check "users" on host "web3": macro $_HOSTNONE$ is not defined
 alf.toml:25: check "users" on host "web3": macro $_SERVICENONE$ is not defined
 alf.toml:26: check "users" on host "web3": macro $b$ is not defined
-alf.toml:27: check "users" on host "web3": macro $SERVICESTATE$ has no value before the check runs: it cannot stand in dir`},
+alf.toml:27: check "users" on host "web3": macro $SERVICESTATE$ has no value before the check runs: it cannot stand in cwd`},
 	{"undefined macros in a host's own check", `
 [host.web1]
 check_command = "check_ping -H $HOSTADDRES$ $SERVICEDESC$ $SERVICECHECKCOMMAND$"
@@ -1860,7 +1866,7 @@ service  = "a $indirect$"
 [check.b]
 hosts     = ["web1"]
 command   = "x"
-dir       = "/$db$"
+cwd       = "/$db$"
 notes_url = "https://wiki/$indirect$"
 
 [check.c]
@@ -1872,7 +1878,7 @@ for_each = { i = ["$db$"] }
 hunter2
 `, `alf.toml:7: notes_url of host "web1": a secret cannot stand in notes_url
 alf.toml:12: check "a" on host "web1": a secret cannot stand in service
-alf.toml:17: check "b" on host "web1": a secret cannot stand in dir
+alf.toml:17: check "b" on host "web1": a secret cannot stand in cwd
 alf.toml:18: check "b" on host "web1": a secret cannot stand in notes_url
 alf.toml:24: check "c" on host "web1": for_each: a secret cannot be in a list of services`},
 	{"two mistakes in log_levels", `
@@ -1907,7 +1913,7 @@ interval = "1m"
 command = "x"
 hosts   = ["web1"]
 run     = "web2"
-dir     = "/$warn$"
+cwd     = "/$warn$"
 [check.c]
 command  = "x $i$"
 hosts    = ["web1"]
@@ -1916,11 +1922,11 @@ for_each = { i = "mounts" }
 [check.d]
 command = "x $warn$"
 hosts   = ["web1"]
-dir     = "/$SERVICESTATE$"
+cwd     = "/$SERVICESTATE$"
 `, `alf.toml:3: unknown key "sokcet" in [daemon]; did you mean "socket"?
 conf.d/a.toml:1: expected '.' or ']' to end table name, but got '\n' instead
 conf.d/b.toml:8: unknown key "interval" in [check.a]; did you mean "check_interval"?
-conf.d/b.toml:22: check "d" on host "web1": macro $SERVICESTATE$ has no value before the check runs: it cannot stand in dir`},
+conf.d/b.toml:22: check "d" on host "web1": macro $SERVICESTATE$ has no value before the check runs: it cannot stand in cwd`},
 	{"duplicates and other mistakes", `
 [defaults]
 check_interval = 30

@@ -25,7 +25,8 @@ type check struct {
 	forEach  []loop
 	vars     vars
 	env      []envVar
-	dir      opt[template]
+	cwd      opt[template]
+	stdin    opt[template]
 	metric   opt[string]
 	notesURL opt[template]
 	renamed  opt[template] // renamed_from
@@ -83,7 +84,8 @@ func (c *check) keys(l *loader) keys {
 		"for_each":  l.readLoops(&c.forEach),
 		"vars":      l.readVars(&c.vars),
 		"env":       l.readEnv(&c.env),
-		"dir":       set(&c.dir, readLine),
+		"cwd":       set(&c.cwd, readLine),
+		"stdin":     set(&c.stdin, l.readInput),
 		"metric":    set(&c.metric, word),
 		"notes_url": set(&c.notesURL, readLine),
 		useKey:      l.use(),
@@ -128,6 +130,9 @@ func (c *check) complain(l *loader, ok bool) {
 	if c.command.set && c.script.set {
 		l.add(c.script.at, "check %q has both command and script", c.id)
 	}
+	if c.stdin.set && c.script.set {
+		l.add(c.stdin.at, "check %q has both stdin and script, which takes the standard input for itself", c.id)
+	}
 	for _, x := range c.forEach {
 		if x.values != nil && len(x.values.texts) == 0 {
 			l.warn(x.at, "for_each: the list of %q is empty, so check %q makes no services", x.name, c.id)
@@ -150,7 +155,8 @@ func (c *check) complainPassive(l *loader) {
 	}{
 		{"args", c.args.set, c.args.at},
 		{"run", c.run.set, c.run.at},
-		{"dir", c.dir.set, c.dir.at},
+		{"cwd", c.cwd.set, c.cwd.at},
+		{"stdin", c.stdin.set, c.stdin.at},
 		{"check_timeout", c.timeout.set, c.timeout.at},
 		{"timeout_state", c.timeoutState.set, c.timeoutState.at},
 		{"compat", c.compat.set, c.compat.at},

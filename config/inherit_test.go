@@ -210,7 +210,7 @@ check_interval = "30m"
 retry_interval = "3m"
 
 [template.special.check.load]
-dir = "/special"
+cwd = "/special"
 
 [host.plain]
 vars = { w = "host" }
@@ -274,7 +274,7 @@ vars     = { mounts = ["/"] }
 	equal(t, "overridden", []int{lab1.Overridden[0].Line, lab1.Overridden[1].Line}, []int{7, 2})
 	lab2 := f("lab2!load", "check_load check lab2 all of lab", "20m", "3m", 9, "A=check B=lab")
 	equal(t, "notes_url", []string{plain.NotesURL, lab1.NotesURL, lab2.NotesURL}, []string{"https://load", "https://load", ""})
-	equal(t, "dir", []string{lab1.Dir, lab2.Dir}, []string{"", "/special"})
+	equal(t, "cwd", []string{lab1.Dir, lab2.Dir}, []string{"", "/special"})
 	equal(t, "thresholds", []string{lab2.Thresholds[0].Warn.String(), lab2.Thresholds[0].Crit.String()}, []string{"1", "5"})
 	lab3 := f("lab3!load", "a", "20m", "1m", 9, "A=check B=lab")
 	equal(t, "script and run", []string{lab3.Script, string(lab3.On.Name), lab3.Metric}, []string{"check_mem", "plain", "mem"})

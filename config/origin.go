@@ -179,7 +179,7 @@ func (p *provenance) used(key alf.Key) []use {
 		}
 	}
 	c := s.c
-	for _, t := range slices.Concat(c.command.v.argv, c.args.v, []template{c.command.v.shell, c.dir.v}) {
+	for _, t := range slices.Concat(c.command.v.argv, c.args.v, []template{c.command.v.shell, c.cwd.v, c.stdin.v}) {
 		follow(t.Template)
 	}
 	for _, e := range c.env {

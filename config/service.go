@@ -57,11 +57,14 @@ func (s *scope) service(key alf.Key) *alf.Service {
 	if c.script.set {
 		out.Argv = s.bindAll(c.args.v)
 	}
-	out.Dir = s.text(c.dir.v, "dir")
+	out.Dir = s.text(c.cwd.v, "cwd")
+	if c.stdin.set {
+		out.Stdin = s.bind(c.stdin.v)
+	}
 	out.Env = s.environment(c.env)
 	if exposed(&out) && !c.warned {
 		c.warned = true
-		s.r.warn(cmp.Or(c.command.at, c.args.at), "check %q has a secret in its arguments, which all users can see in the process list where it runs; hand it over in env", c.id)
+		s.r.warn(cmp.Or(c.command.at, c.args.at), "check %q has a secret in its arguments, which all users can see in the process list where it runs; hand it over in env or stdin", c.id)
 	}
 	return &out
 }

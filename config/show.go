@@ -288,7 +288,10 @@ func (p *printer) active(s *alf.Service) {
 	}
 	p.set("run", runsOn(s))
 	p.list("plugin_dir", s.Path)
-	p.optional("dir", s.Dir)
+	p.optional("cwd", s.Dir)
+	if s.Stdin != nil {
+		p.set("stdin", s.Stdin.String())
+	}
 	p.set("check_timeout", s.Timeout)
 	p.set("timeout_state", strings.ToLower(s.TimeoutStatus.String()))
 	if s.BadExitStatus == alf.Critical {

@@ -468,7 +468,8 @@ compat             = ""
 plugin_dir         = ["/a", "/b"]
 max_output         = 2048
 metric             = "bee"
-dir                = "/var/$HOSTNAME$"
+cwd                = "/var/$HOSTNAME$"
+stdin              = "$HOSTNAME$ $SERVICESTATE$\n"
 env                = { Z = 1, A = "$HOSTADDRESS$ $SERVICESTATE$", S = { env = "DB_PASSWORD" } }
 run                = "other"
 
@@ -502,6 +503,7 @@ hosts = ["h"]
 	for _, e := range b.Env {
 		env = append(env, e.Name+"="+e.Value.Reveal())
 	}
+	equal(t, "stdin", b.Stdin.Reveal(), "h $SERVICESTATE$\n")
 	equal(t, "env", env, []string{"A=h $SERVICESTATE$", "S=from-env", "Z=1"})
 	if on := service(t, c, "h!c").On; on != nil {
 		t.Errorf("c runs on %s, want beside Alf", on.Name)
@@ -727,14 +729,14 @@ vars     = { list = [] }
 use = "inner"
 [template.inner]
 [template.part.check.a]
-dir = "/x"
+cwd = "/x"
 [hostgroup.g.check.a]
 [hostgroup.used]
 members = ["i"]
-check."*" = { dir = "/x" }
+check."*" = { cwd = "/x" }
 [host.h]
 use       = "part"
-check."b*" = { dir = "/x" }
+check."b*" = { cwd = "/x" }
 [host.h2]
 use = "part"
 [host.i]
@@ -765,8 +767,8 @@ command = "x"
 env     = { P = "$p$", Q = { secret = "db" } }
 hosts   = ["h"]
 `, `alf.toml:6: check_command has a secret in its arguments, which all users of this machine can see in the process list
-alf.toml:10: check "a" has a secret in its arguments, which all users can see in the process list where it runs; hand it over in env
-alf.toml:14: check "b" has a secret in its arguments, which all users can see in the process list where it runs; hand it over in env`)
+alf.toml:10: check "a" has a secret in its arguments, which all users can see in the process list where it runs; hand it over in env or stdin
+alf.toml:14: check "b" has a secret in its arguments, which all users can see in the process list where it runs; hand it over in env or stdin`)
 	f(`
 [ssh]
 identity_files = ["good.key", "locked.key", "pkcs8.key", "old.key"]

@@ -154,6 +154,12 @@ func (l *loader) readEnv(dst *[]envVar) reader {
 
 const nameLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_" + digits
 
+// readInput reads what a plugin gets on its standard input.
+func (l *loader) readInput(v value) (template, error) {
+	x, err := l.envValue(v)
+	return newTemplate(x, v.at), err
+}
+
 func (l *loader) envValue(v value) (alf.Template, error) {
 	if _, ok := v.any.(*table); ok {
 		secret, err := l.secret(v)

@@ -49,6 +49,15 @@ func permit(s *alf.Service, free func(string) bool) (sshmux.Permit, error) {
 		}
 		p.Env = append(p.Env, word)
 	}
+	if s.Stdin != nil {
+		for _, part := range s.Stdin {
+			if part.Macro != "" {
+				return p, fmt.Errorf("%s: stdin has the macro $%s$, so that a gateway cannot know it beforehand", s.Key, part.Macro)
+			}
+			p.Script = append(p.Script, part.Text...)
+		}
+		p.Script = append([]byte{}, p.Script...) // none is not nil
+	}
 	if s.Shell != nil {
 		p.Argv = []sshmux.Pattern{{{Text: "/bin/sh"}}, {{Text: "-c"}}, pattern(s.Shell, free)}
 		return p, nil
