@@ -1,6 +1,8 @@
 package runner_test
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +29,7 @@ func TestGatewayScript(t *testing.T) {
 		{Key: alf.Key{Host: "web1"}, Host: h, On: h, Builtin: alf.CheckSSH},
 		{Key: alf.Key{Host: "web1", Service: "passive"}, Host: h, On: h, Passive: true},
 		{Key: alf.Key{Host: "web1", Service: "script"}, Host: h, On: h, Script: "check_load", Argv: []alf.Template{macro("-r")}, Dir: "tmp"},
+		{Key: alf.Key{Host: "web1", Service: "input"}, Host: h, On: h, Argv: []alf.Template{macro("check_in")}, Stdin: alf.Template{{Text: "lily", Secret: true}}},
 	}
 	script, list, err := runner.GatewayScript(h, services, checker.FreeMacro)
 	if err != nil {
@@ -39,6 +42,7 @@ func TestGatewayScript(t *testing.T) {
 		`fits "$7" 'a\0040\0047' quoted '\0047\0040\0042\0042\0047' plain '\0047\0042\0042\0040\0047' quoted '\0047'`,
 		`[ "$1 $2" = 'none A=b\0040c' ] &&` + "\n\t\tfits \"$3\" 'P=' any ''",
 		"' sha256:",
+		"'" + sha("lily") + ` | \ \ check_in') alf_limit=`,
 		" | ./tmp \\ /bin/sh -s -- -r') alf_limit=10 ;;\n",
 	} {
 		if !strings.Contains(script, want) {
@@ -50,8 +54,15 @@ func TestGatewayScript(t *testing.T) {
 			t.Errorf("the script has %q", not)
 		}
 	}
+	services[8].Stdin = macro("$SERVICESTATE$")
+	if _, _, err := runner.GatewayScript(h, services, checker.FreeMacro); err == nil || !strings.Contains(err.Error(), "web1!input: stdin has the macro $SERVICESTATE$") {
+		t.Errorf("err = %v, want one that names the check and the macro", err)
+	}
+	services[8].Stdin = nil
 	services[7].Script = "/nowhere/script"
 	if _, _, err := runner.GatewayScript(h, services, checker.FreeMacro); err == nil || !strings.Contains(err.Error(), "web1!script") {
 		t.Errorf("err = %v, want one that names the check", err)
 	}
 }
+
+func sha(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }
