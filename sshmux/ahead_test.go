@@ -305,6 +305,7 @@ func TestClosedBeforeItIsSent(t *testing.T) {
 // Whenever the host closes what is kept for a command, that is run once or, if it may have been
 // sent, not again.
 func TestAheadIsClosedAnyTime(t *testing.T) {
+	t.Parallel()
 	keeping(t, 2*time.Millisecond, func(t *testing.T, m *Mux, k *kept, target Target) {
 		runOK(t, m, target)
 		stop := make(chan struct{})
@@ -380,6 +381,7 @@ func TestNoRoomAhead(t *testing.T) {
 // A command that waits for a slot gets it whatever is ahead, and so does a kill for which the
 // host has no other session.
 func TestAheadHoldsUpNobody(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{MaxSessions: 2})
 	target.Prefetch = true
 	sh(t, m, target, "true")

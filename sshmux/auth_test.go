@@ -83,6 +83,7 @@ func TestAgent(t *testing.T) {
 
 // An agent that is full of keys must not use up the attempts that sshd grants.
 func TestManyKeys(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	files := []string{server.ClientKey, server.ClientKey}
 	for i := range 8 {
@@ -101,6 +102,7 @@ func TestManyKeys(t *testing.T) {
 }
 
 func TestPasswordMethods(t *testing.T) {
+	t.Parallel()
 	f := func(name string, change func(*ssh.ServerConfig), password string, ok bool, says ...string) {
 		t.Helper()
 		h, target := newHost(t)
@@ -155,6 +157,7 @@ func TestPasswordMethods(t *testing.T) {
 }
 
 func TestIdentityFiles(t *testing.T) {
+	t.Parallel()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -185,6 +188,7 @@ func TestIdentityFiles(t *testing.T) {
 
 // No error, no log and no statistic holds what is secret, whatever goes wrong.
 func TestNoSecrets(t *testing.T) {
+	t.Parallel()
 	const password, passphrase, token = "hunter3-password", "hunter5-passphrase", "hunter4-token"
 	var said bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -66,6 +66,7 @@ func local(t interface{ Fatalf(string, ...any) }, shell []string, r *request, st
 }
 
 func TestArgvThroughLoginShells(t *testing.T) {
+	t.Parallel()
 	for _, shell := range loginShells(t) {
 		rapid.Check(t, func(t *rapid.T) {
 			c, want := command(t)
@@ -107,6 +108,7 @@ func TestAllBytesThroughLoginShells(t *testing.T) {
 }
 
 func TestArgvThroughSSH(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	rapid.Check(t, func(rt *rapid.T) {
 		c, want := command(rt)

@@ -11,6 +11,7 @@ import (
 // A host that an authority is known for, but that shows a plain key, is not trusted with it, nor
 // with accept-new; somebody who knows its fingerprint may accept it beside the authority.
 func TestPlainKeyWhereAnAuthorityIsKnown(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	ca := newKeys(t, 1)[0]
 	line := "@cert-authority * " + sshdtest.AuthorizedKey(ca)

@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -434,6 +433,7 @@ func killLeft(s *sshdtest.Server) {
 // An account that is locked or has expired refuses keys and passwords; that is its cause, and
 // tried no more often than any other login that fails.
 func TestLockedAccount(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("locking an account needs root")
 	}
@@ -443,9 +443,7 @@ func TestLockedAccount(t *testing.T) {
 		m, target := newMux(t, Options{}), target(server)
 		sh(t, m, target, "true")
 		m.Retain(func(Target) bool { return false })
-		if out, err := exec.Command(how[0], append(how[1:], target.User)...).CombinedOutput(); err != nil {
-			t.Fatalf("%q: %v: %s", how, err, out)
-		}
+		sshdtest.Administer(t, "", append(how, target.User)...)
 		for range 3 {
 			_, err := m.Run(t.Context(), target, Command{Shell: "true"})
 			if e := kind(t, err, Auth, PhaseAuth); e.Retry.IsZero() || !strings.Contains(e.Error(), "login as "+target.User+" refused") {
@@ -463,6 +461,7 @@ func TestLockedAccount(t *testing.T) {
 
 // A full disk is the plugin's affair: its error is its result, and Alf needs no room on the host.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("making a full disk needs root")
 	}

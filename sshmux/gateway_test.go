@@ -110,6 +110,7 @@ func printing(args ...string) []string {
 
 // What a gateway runs is what is on its list, byte for byte, and nothing that differs from it.
 func TestGatewayRunsItsListOnly(t *testing.T) {
+	t.Parallel()
 	for _, shell := range gateways(t) {
 		rapid.Check(t, func(rt *rapid.T) {
 			args := rapid.SliceOfN(text(), 0, 4).Draw(rt, "args")
@@ -153,6 +154,7 @@ func TestGatewayRunsItsListOnly(t *testing.T) {
 
 // What varies keeps to its place in its word, and is no option.
 func TestGatewayPatterns(t *testing.T) {
+	t.Parallel()
 	for _, shell := range gateways(t) {
 		line := Pattern{{Text: `printf "<%s>" '`}, {Kind: Quoted}, {Text: `' "a"'`}, {Kind: Quoted}, {Text: `'"b"`}}
 		file, _ := install(t,
@@ -222,6 +224,7 @@ func TestGatewayPatterns(t *testing.T) {
 // A quoted piece never leaves its quotes, whatever it is: the shell that reads the line sees one
 // word there.
 func TestGatewayQuoted(t *testing.T) {
+	t.Parallel()
 	piece := rapid.Map(rapid.SliceOfN(rapid.SampledFrom([]string{"'", `\`, `'\''`, `\'`, " ", "x", ";", `"`}), 0, 8), func(s []string) string { return strings.Join(s, "") })
 	for _, shell := range gateways(t) {
 		file, _ := install(t, Permit{Name: "quoted", Argv: append(words("/bin/sh", "-c"), Pattern{{Text: "printf '<%s>' '"}, {Kind: Quoted}, {Text: "' end"}})})
@@ -249,6 +252,7 @@ func TestGatewayQuoted(t *testing.T) {
 
 // Whatever is asked for, in whatever form, is answered with one line and runs nothing.
 func TestGatewayRefuses(t *testing.T) {
+	t.Parallel()
 	const run = "alf-gateway/1 run AAAAAAAAAAAAAAAAAAAAAAAAAA "
 	marker := filepath.Join(t.TempDir(), "ran")
 	touch := gatewayText("touch " + marker)
@@ -339,6 +343,7 @@ func FuzzGateway(f *testing.F) {
 
 // The script is what shellcheck likes.
 func TestGatewayShellcheck(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("shellcheck"); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatal(err)
@@ -431,6 +436,7 @@ func alive(group int) bool {
 
 // A gateway kills what it has started itself, by its nonce, and nothing else.
 func TestGatewayKill(t *testing.T) {
+	t.Parallel()
 	lines := []string{"exec sleep 300", `trap "" TERM; while :; do sleep 300; done`, `sleep 300 | (trap "" TERM; sleep 300)`}
 	for _, shell := range gateways(t) {
 		t.Run(shell[0], func(t *testing.T) {
@@ -490,6 +496,7 @@ func TestGatewayKill(t *testing.T) {
 
 // A gateway ends what has run for too long by itself, and keeps nothing running for what has not.
 func TestGatewayLimit(t *testing.T) {
+	t.Parallel()
 	lines := []string{"exec sleep 301", `trap "" TERM; while :; do sleep 301; done`}
 	for _, shell := range gateways(t) {
 		t.Run(shell[0], func(t *testing.T) {
@@ -622,6 +629,7 @@ func TestGatewayThroughSSH(t *testing.T) {
 
 // Those that do not fit together say so.
 func TestGatewayMismatch(t *testing.T) {
+	t.Parallel()
 	m, target, server, _ := guarded(t, sshdtest.Options{}, Permit{Name: "x", Argv: words("true")})
 	target.Gateway = false
 	_, err := m.Run(within(t, 10*time.Second), target, Command{Argv: []string{"true"}})

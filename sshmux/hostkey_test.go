@@ -31,6 +31,7 @@ func untrusted(t *testing.T, m *Mux, target Target) *HostKeyError {
 }
 
 func TestUnknownHostKey(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	target.KnownHosts = []string{filepath.Join(t.TempDir(), "missing"), filepath.Join(t.TempDir(), "missing")}
 	e := untrusted(t, m, target)
@@ -48,6 +49,7 @@ func TestUnknownHostKey(t *testing.T) {
 }
 
 func TestChangedHostKey(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []HostKeyPolicy{Strict, AcceptNew} {
 		m, target, server := start(t, sshdtest.Options{})
 		target.HostKeyPolicy = policy
@@ -63,6 +65,7 @@ func TestChangedHostKey(t *testing.T) {
 }
 
 func TestRevokedHostKey(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []HostKeyPolicy{Strict, AcceptNew} {
 		m, target, server := start(t, sshdtest.Options{})
 		target.HostKeyPolicy = policy
@@ -77,6 +80,7 @@ func TestRevokedHostKey(t *testing.T) {
 }
 
 func TestAcceptNewHostKey(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	file := filepath.Join(t.TempDir(), "new", "known_hosts")
 	target.KnownHosts, target.HostKeyPolicy = []string{file}, AcceptNew
@@ -106,6 +110,7 @@ func TestAcceptNewHostKey(t *testing.T) {
 }
 
 func TestAcceptWhereTheLastLineIsOpen(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	file := filepath.Join(t.TempDir(), "known_hosts")
 	if err := os.WriteFile(file, []byte("other "+sshdtest.AuthorizedKey(server.HostKey)), 0o600); err != nil {
@@ -172,6 +177,7 @@ func TestHostKeyNames(t *testing.T) {
 
 // A host that has keys of several types is asked for one that is known.
 func TestHostKnownByAnotherType(t *testing.T) {
+	t.Parallel()
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)

@@ -13,11 +13,13 @@ import (
 
 // A password is taken by a real sshd by either method, and by the system's PAM.
 func TestPasswordOfRealAccount(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("an account with a password needs root")
 	}
 	f := func(name, allowed string, lines ...string) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			m, target, server := start(t, sshdtest.Options{
 				Shell: "/bin/sh", Password: "hunter2", Config: append(lines, "PubkeyAuthentication no", "LogLevel VERBOSE"),
 			})
@@ -43,6 +45,7 @@ func TestPasswordOfRealAccount(t *testing.T) {
 // The agent is dialled for each login: one that was started again on the same socket, with
 // another key, is asked as it is by then.
 func TestAgentThatIsStartedAgain(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("ssh-agent"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("ssh-agent is missing: install the package openssh-client")

@@ -73,6 +73,7 @@ func TestTimeoutLeavesNothing(t *testing.T) {
 }
 
 func TestCancelLeavesNothing(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	for name, f := range map[string]func() (context.Context, Kind){
 		"cancelled": func() (context.Context, Kind) {
@@ -184,6 +185,7 @@ func TestLoginThatHangs(t *testing.T) {
 }
 
 func TestClosesWhileDialling(t *testing.T) {
+	t.Parallel()
 	s := sshdtest.Start(t, sshdtest.Options{})
 	m, target := New(Options{}), target(s)
 	s.Pause()

@@ -65,6 +65,7 @@ func knownLines(keys []ssh.PublicKey) *rapid.Generator[[]string] {
 // What we find is what x/crypto finds, which searches all lines each time; and a line with a
 // wildcard and no port, which it takes for port 22 only, is for all ports, as it is for ssh.
 func TestLookupFindsWhatOthersFind(t *testing.T) {
+	t.Parallel()
 	keys := newKeys(t, 4)
 	keys, none := keys[1:], keys[0]
 	file := filepath.Join(t.TempDir(), "known_hosts")

@@ -15,6 +15,7 @@ import (
 )
 
 func TestRedialAfterLoss(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	lost := make(chan error, 1)
 	go func() {
@@ -39,6 +40,7 @@ func TestRedialAfterLoss(t *testing.T) {
 }
 
 func TestFrozenServer(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	sh(t, m, target, "true")
 	server.Pause()
@@ -80,6 +82,7 @@ func TestFrozenDuringCommand(t *testing.T) {
 }
 
 func TestWrongKey(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	_, text := sshdtest.NewKey(t)
 	target.IdentityFiles = []string{filepath.Join(t.TempDir(), "other")}
@@ -101,6 +104,7 @@ func TestWrongKey(t *testing.T) {
 }
 
 func TestSecondKey(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	_, text := sshdtest.NewKey(t)
 	old := filepath.Join(t.TempDir(), "old")
@@ -114,6 +118,7 @@ func TestSecondKey(t *testing.T) {
 }
 
 func TestUnreachableHostIsCheap(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -147,6 +152,7 @@ func TestUnknownName(t *testing.T) {
 
 // A dial that hangs must hold up nobody but those who wait for it.
 func TestHangingDialDoesNotTouchOthers(t *testing.T) {
+	t.Parallel()
 	server := sshdtest.Start(t, sshdtest.Options{})
 	target := target(server)
 	stuck := target
@@ -181,6 +187,7 @@ func TestHangingDialDoesNotTouchOthers(t *testing.T) {
 
 // A login that does not run commands must not look like a plugin that exits with 1.
 func TestLoginWithoutCommands(t *testing.T) {
+	t.Parallel()
 	for _, command := range []string{"echo This account is currently not available.; exit 1", "echo Your password has expired >&2; exit 1", "exit 0"} {
 		m, target, _ := start(t, sshdtest.Options{KeyOptions: `command="` + command + `"`})
 		_, err := m.Run(within(t, 10*time.Second), target, Command{Shell: "true"})
@@ -193,6 +200,7 @@ func TestLoginWithoutCommands(t *testing.T) {
 
 // A forced command that tells what it was asked to do repeats the nonce.
 func TestEchoedCommand(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{KeyOptions: `command="echo $SSH_ORIGINAL_COMMAND; exec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\""`})
 	if got := sh(t, m, target, "echo OK"); got != "OK\n" {
 		t.Errorf("output = %q, want %q", got, "OK\n")
@@ -200,6 +208,7 @@ func TestEchoedCommand(t *testing.T) {
 }
 
 func TestTooManyConnections(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{MaxStartups: "1:100:1"})
 	c, err := net.Dial("tcp", server.Addr) // takes the only place of those that have not logged in
 	if err != nil {

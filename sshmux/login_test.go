@@ -50,8 +50,10 @@ func accounts(t *testing.T, o sshdtest.Options, f func(t *testing.T, m *Mux, tar
 				t.Fatal(err)
 			}
 		}
+		o := o
+		o.Shell = shell
 		t.Run(name, func(t *testing.T) {
-			o.Shell = shell
+			t.Parallel()
 			m, target, server := start(t, o)
 			f(t, m, target, server)
 		})
@@ -82,6 +84,7 @@ func promptly(t *testing.T, m *Mux, target Target, s *sshdtest.Server, c Command
 // Arguments, values, standard input, PATH and the directory arrive byte for byte at accounts with
 // login shells of all kinds, whatever their locale is.
 func TestCommandsThroughAccounts(t *testing.T) {
+	t.Parallel()
 	accounts(t, sshdtest.Options{}, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
 		dirs := t.TempDir()
 		open(t, dirs)
@@ -114,6 +117,7 @@ func TestCommandsThroughAccounts(t *testing.T) {
 // A script arrives whole at its interpreter and leaves nothing behind; neither it nor what the
 // environment holds is ever in a process list.
 func TestScriptThroughAccounts(t *testing.T) {
+	t.Parallel()
 	accounts(t, sshdtest.Options{}, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
 		const secret = "tiger-lily-4711"
 		script := "# " + strings.Repeat("x", 200<<10) + "\nTOKEN=" + secret + "\n" + `echo "$# $1 $SECRET"; ps -A -o args= 2>/dev/null; cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' '; exit 3` + "\n"
@@ -134,6 +138,7 @@ func TestScriptThroughAccounts(t *testing.T) {
 
 // What ends of itself, and what does not, on accounts with login shells of all kinds.
 func TestTimeoutThroughAccounts(t *testing.T) {
+	t.Parallel()
 	accounts(t, sshdtest.Options{}, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
 		exit, err := m.Run(within(t, 20*time.Second), target, Command{Argv: []string{"sleep", "300"}, Env: []string{"A=1"}, Timeout: 300 * time.Millisecond})
 		kind(t, err, Timeout, PhaseOutput)
@@ -146,6 +151,7 @@ func TestTimeoutThroughAccounts(t *testing.T) {
 
 // A gateway works for accounts with login shells of all kinds, which all replace themselves by it.
 func TestGatewayThroughAccounts(t *testing.T) {
+	t.Parallel()
 	const script = "# '!\\\necho \"$1 $SECRET\"; ps -A -o args=; exit 3\n"
 	file, _ := install(t,
 		Permit{Name: "argv", Argv: words(printing("it's", "a!b", `\`, "$HOME", "\n", "é")...)},

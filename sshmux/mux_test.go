@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +25,14 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// More of them at a time than there are processors, since they wait most of the time.
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set(strconv.Itoa(4 * runtime.GOMAXPROCS(0)))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // start returns a Mux, and a Target for a new sshd.
 func start(t testing.TB, o sshdtest.Options) (*Mux, Target, *sshdtest.Server) {
@@ -79,6 +88,7 @@ func kind(t testing.TB, err error, k Kind, p Phase) *Error {
 }
 
 func TestOneConnectionForAllCommands(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	var wg sync.WaitGroup
 	for i := range 50 {
@@ -123,6 +133,7 @@ func TestExit(t *testing.T) {
 }
 
 func TestArgvNotFound(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	var errs bytes.Buffer
 	exit, err := m.Run(within(t, 10*time.Second), target, Command{Argv: []string{"check_nothing"}, Stderr: &errs})
@@ -132,6 +143,7 @@ func TestArgvNotFound(t *testing.T) {
 }
 
 func TestStreamsAreApart(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	var out, errs bytes.Buffer
 	exit, err := m.Run(within(t, 10*time.Second), target, Command{Shell: "echo out; echo err >&2; exit 2", Stdout: &out, Stderr: &errs})
@@ -141,6 +153,7 @@ func TestStreamsAreApart(t *testing.T) {
 }
 
 func TestStdin(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	f := func(in io.Reader, env []string, want string) {
 		t.Helper()
@@ -195,6 +208,7 @@ func (s *stubborn) Write(p []byte) (int, error) {
 }
 
 func TestWriterThatFails(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	exit, err := m.Run(within(t, 20*time.Second), target, Command{Shell: "head -c 8000000 /dev/zero; exit 1", Stdout: &stubborn{room: 1000}})
 	if err != nil || exit.Code != 1 {
@@ -273,6 +287,7 @@ func TestServerLimitsSessions(t *testing.T) {
 }
 
 func TestProfileIsDropped(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{Profile: "echo Welcome to $(hostname)\nprintf 'no newline'\necho noise >&2\n"})
 	if got := sh(t, m, target, "echo OK"); got != "OK\n" {
 		t.Errorf("output = %q, want %q", got, "OK\n")
@@ -280,6 +295,7 @@ func TestProfileIsDropped(t *testing.T) {
 }
 
 func TestDirAndPath(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	dir := t.TempDir()
 	odd := filepath.Join(dir, "it's odd!\n$(x)")
@@ -305,6 +321,7 @@ func TestDirAndPath(t *testing.T) {
 }
 
 func TestEnvIsNotInAProcessList(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	var out bytes.Buffer
 	env := []string{"TOKEN=hunter2", "LINES_OF=a\nb'c\n", "EMPTY="}

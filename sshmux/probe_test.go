@@ -27,6 +27,7 @@ func probed(t *testing.T, m *Mux, target Target) (string, Step) {
 }
 
 func TestProbe(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	_, port, _ := net.SplitHostPort(target.Addr)
 	target.Addr, target.HostKeyAlias = "localhost:"+port, "web"
@@ -64,6 +65,7 @@ func TestProbe(t *testing.T) {
 func anew(t *testing.T) Target { return target(sshdtest.Start(t, sshdtest.Options{})) }
 
 func TestProbeFails(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	f := func(target Target, want string, k Kind, said string) {
 		t.Helper()
@@ -96,6 +98,7 @@ func TestProbeFails(t *testing.T) {
 // TestProbeSessions: it finds what sshd is set to, leaves no session and no process, and runs
 // beside the link's own commands.
 func TestProbeSessions(t *testing.T) {
+	t.Parallel()
 	f := func(allowed, most int, want string) {
 		t.Helper()
 		m, target, server := start(t, sshdtest.Options{MaxSessions: allowed})
@@ -137,6 +140,7 @@ func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }
 
 // TestProbeProfile: what the login prints by itself is told, and where.
 func TestProbeProfile(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{Shell: "/bin/bash", Profile: "echo 'Welcome to \x1b[31mweb1'; echo 'quota exceeded' >&2", Config: []string{"Banner " + writeKnown(t, "keep out")}})
 	said := make(map[string]string)
 	for _, s := range m.Probe(within(t, 20*time.Second), target) {
@@ -157,6 +161,7 @@ func TestProbeProfile(t *testing.T) {
 }
 
 func TestProbeClock(t *testing.T) {
+	t.Parallel()
 	began := time.Unix(1_800_000_000, 300_000_000)
 	exit := Exit{Started: began, Ended: began.Add(400 * time.Millisecond)}
 	f := func(told, want string) {
@@ -177,6 +182,7 @@ func TestProbeClock(t *testing.T) {
 
 // TestProbeThroughBastion: a probe goes the way of the commands.
 func TestProbeThroughBastion(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	bastion := sshdtest.Start(t, sshdtest.Options{})
 	target.Via = &Target{Name: "jump1", Addr: bastion.Addr, User: bastion.User, IdentityFiles: []string{bastion.ClientKey}, KnownHosts: []string{bastion.KnownHosts}}

@@ -35,6 +35,7 @@ func servers(t *testing.T, f func(t *testing.T, o sshdtest.Options)) {
 
 // What a check needs holds with each server.
 func TestServers(t *testing.T) {
+	t.Parallel()
 	servers(t, func(t *testing.T, o sshdtest.Options) {
 		server := sshdtest.Start(t, o)
 		for _, test := range []struct {

@@ -13,6 +13,7 @@ import (
 // Accounts that run no commands, as sshd and login shells say so: none of their exit statuses
 // is a result.
 func TestShellsThatRefuse(t *testing.T) {
+	t.Parallel()
 	f := func(said string, o sshdtest.Options) {
 		t.Helper()
 		if _, err := os.Stat(o.Shell); err != nil {
@@ -20,6 +21,7 @@ func TestShellsThatRefuse(t *testing.T) {
 			return
 		}
 		t.Run(filepath.Base(o.Shell), func(t *testing.T) {
+			t.Parallel()
 			m, target, _ := start(t, o)
 			if target.Password = o.Expired; o.Expired != "" {
 				target.IdentityFiles = nil
