@@ -109,7 +109,7 @@ func TestPasswordMethods(t *testing.T) {
 		change(&h.config)
 		target.Password = password
 		m := newMux(t, Options{Dial: h.Dial})
-		_, err := m.Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+		_, err := m.Run(within(t, time.Minute), target, Command{Shell: "true"})
 		if ok && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -323,7 +323,7 @@ func TestFilesThatArePipes(t *testing.T) {
 		t.Helper()
 		target := good
 		change(&target)
-		_, err := m.Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+		_, err := m.Run(within(t, time.Minute), target, Command{Shell: "true"})
 		if kind(t, err, Config, phase); !strings.Contains(err.Error(), pipe+" is a pipe") {
 			t.Errorf("err = %v, want one that names the pipe", err)
 		}

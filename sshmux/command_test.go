@@ -114,7 +114,7 @@ func TestArgvThroughSSH(t *testing.T) {
 		c, want := command(rt)
 		var out, errs bytes.Buffer
 		c.Stdout, c.Stderr = &out, &errs
-		exit, err := m.Run(within(t, 10*time.Second), target, c)
+		exit, err := m.Run(within(t, time.Minute), target, c)
 		if err != nil || exit.Code != 0 || out.String() != want {
 			rt.Fatalf("Run = %+v, %v, output %q, want %q, stderr %q", exit, err, &out, want, &errs)
 		}

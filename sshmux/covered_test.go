@@ -19,7 +19,7 @@ func TestPlainKeyWhereAnAuthorityIsKnown(t *testing.T) {
 	target.KnownHosts = []string{file}
 	for _, policy := range []HostKeyPolicy{Strict, AcceptNew} {
 		target.HostKeyPolicy = policy
-		_, err := newMux(t, Options{}).Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+		_, err := newMux(t, Options{}).Run(within(t, time.Minute), target, Command{Shell: "true"})
 		kind(t, err, HostKey, PhaseHostKey)
 	}
 	s := shown(t, m, target)

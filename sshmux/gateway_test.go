@@ -570,7 +570,7 @@ func TestGatewayThroughSSH(t *testing.T) {
 		run := func(c Command) (string, Exit, error) {
 			var out, errs bytes.Buffer
 			c.Stdout, c.Stderr = &out, &errs
-			exit, err := m.Run(within(t, 20*time.Second), target, c)
+			exit, err := m.Run(within(t, time.Minute), target, c)
 			return out.String(), exit, err
 		}
 		f := func(c Command, code int, signal, want string) {
@@ -613,10 +613,10 @@ func TestGatewayThroughSSH(t *testing.T) {
 		wg.Wait()
 		server.AwaitNoProcesses()
 
-		if got, err := m.Gateway(within(t, 10*time.Second), target); err != nil || got != list {
+		if got, err := m.Gateway(within(t, time.Minute), target); err != nil || got != list {
 			t.Errorf("Gateway = %q, %v, want %q", got, err, list)
 		}
-		steps := m.Probe(within(t, 10*time.Second), target)
+		steps := m.Probe(within(t, time.Minute), target)
 		told := slices.ContainsFunc(steps, func(s Step) bool { return s.List == list && strings.HasPrefix(s.Said, "list "+list+", Linux") })
 		if last := steps[len(steps)-1]; last.Err != nil || !told {
 			t.Errorf("Probe = %+v, want the list of the gateway", steps)
@@ -632,17 +632,17 @@ func TestGatewayMismatch(t *testing.T) {
 	t.Parallel()
 	m, target, server, _ := guarded(t, sshdtest.Options{}, Permit{Name: "x", Argv: words("true")})
 	target.Gateway = false
-	_, err := m.Run(within(t, 10*time.Second), target, Command{Argv: []string{"true"}})
+	_, err := m.Run(within(t, time.Minute), target, Command{Argv: []string{"true"}})
 	if e := kind(t, err, Config, PhaseExec); !strings.Contains(e.Error(), "gateway = true") {
 		t.Errorf("err = %v, want what to set", e)
 	}
-	if _, err := m.Gateway(within(t, 10*time.Second), target); err == nil {
+	if _, err := m.Gateway(within(t, time.Minute), target); err == nil {
 		t.Error("a host without a gateway told its list")
 	}
 	server.Stop()
 	plain, other, _ := start(t, sshdtest.Options{})
 	other.Gateway = true
-	_, err = plain.Run(within(t, 10*time.Second), other, Command{Argv: []string{"sh", "-c", "echo $(id); touch x"}, Env: []string{"A=1"}, Stdin: strings.NewReader("id\n")})
+	_, err = plain.Run(within(t, time.Minute), other, Command{Argv: []string{"sh", "-c", "echo $(id); touch x"}, Env: []string{"A=1"}, Stdin: strings.NewReader("id\n")})
 	if e := kind(t, err, Auth, PhaseExec); !strings.Contains(e.Error(), "does not run the gateway: exit status 127") {
 		t.Errorf("err = %v, want that there is none", e)
 	}
@@ -653,7 +653,7 @@ func TestGatewayKillOnOneSession(t *testing.T) {
 	logins(t, func(t *testing.T, o sshdtest.Options) {
 		o.MaxSessions = 1
 		m, target, server, _ := guarded(t, o, Permit{Name: "x", Argv: words("sleep", "300")})
-		exit, err := m.Run(within(t, 20*time.Second), target, Command{Argv: []string{"sleep", "300"}, Timeout: 300 * time.Millisecond})
+		exit, err := m.Run(within(t, time.Minute), target, Command{Argv: []string{"sleep", "300"}, Timeout: 300 * time.Millisecond})
 		kind(t, err, Timeout, PhaseOutput)
 		if exit.Orphan {
 			t.Error(err)
@@ -708,7 +708,7 @@ func TestGatewayRestricts(t *testing.T) {
 	})
 	f("command", func(s *ssh.Session) error { return s.Start("true") })
 	files := func(server *sshdtest.Server) error {
-		return exec.CommandContext(within(t, 20*time.Second), "sftp", "-b", "/dev/null", "-F", "none", "-i", server.ClientKey, "-P", strconv.Itoa(server.Port),
+		return exec.CommandContext(within(t, time.Minute), "sftp", "-b", "/dev/null", "-F", "none", "-i", server.ClientKey, "-P", strconv.Itoa(server.Port),
 			"-o", "UserKnownHostsFile="+server.KnownHosts, "-o", "BatchMode=yes", server.User+"@127.0.0.1").Run()
 	}
 	if err := files(server); err == nil {

@@ -21,7 +21,7 @@ import (
 // untrusted runs a command that must fail because of the host's key.
 func untrusted(t *testing.T, m *Mux, target Target) *HostKeyError {
 	t.Helper()
-	_, err := m.Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+	_, err := m.Run(within(t, time.Minute), target, Command{Shell: "true"})
 	kind(t, err, HostKey, PhaseHostKey)
 	e, ok := errors.AsType[*HostKeyError](err)
 	if !ok {
@@ -191,12 +191,12 @@ func TestHostKnownByAnotherType(t *testing.T) {
 	if err := os.WriteFile(target.KnownHosts[0], []byte(rsaLine), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = newMux(t, Options{Dial: h.Dial}).Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+	_, err = newMux(t, Options{Dial: h.Dial}).Run(within(t, time.Minute), target, Command{Shell: "true"})
 	if kind(t, err, HostKey, PhaseHostKey); !strings.Contains(err.Error(), "ssh-ed25519") {
 		t.Errorf("err = %v, want the types of keys", err)
 	}
 	h.config.AddHostKey(signer)
-	if _, err := newMux(t, Options{Dial: h.Dial}).Run(within(t, 10*time.Second), target, Command{Shell: "true"}); err != nil {
+	if _, err := newMux(t, Options{Dial: h.Dial}).Run(within(t, time.Minute), target, Command{Shell: "true"}); err != nil {
 		t.Error(err)
 	}
 }

@@ -31,7 +31,7 @@ func TestPasswordOfRealAccount(t *testing.T) {
 				t.Errorf("sshd's log does not have %q: %s", "Accepted "+allowed, log)
 			}
 			target.Password = "hunter3"
-			_, err := m.Run(within(t, 20*time.Second), target, Command{Shell: "true"})
+			_, err := m.Run(within(t, time.Minute), target, Command{Shell: "true"})
 			if e := kind(t, err, Auth, PhaseAuth); strings.Contains(e.Error(), "hunter") || !strings.Contains(e.Error(), server.User) {
 				t.Errorf("err = %v, want one that names the account and no password", e)
 			}

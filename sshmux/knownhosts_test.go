@@ -217,7 +217,7 @@ func TestHostCertificate(t *testing.T) {
 			h.config = ssh.ServerConfig{PasswordCallback: h.config.PasswordCallback}
 			h.config.AddHostKey(certify(t, authority, end, name))
 			target.KnownHosts, target.HostKeyPolicy = []string{writeKnown(t, known)}, policy
-			_, err := newMux(t, Options{Dial: h.Dial}).Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+			_, err := newMux(t, Options{Dial: h.Dial}).Run(within(t, time.Minute), target, Command{Shell: "true"})
 			if want == "" && err != nil {
 				t.Errorf("%s, %s, %s: %v", name, known, policy, err)
 			}
@@ -242,7 +242,7 @@ func TestAcceptNewOfHostWithCertificate(t *testing.T) {
 	h.config.AddHostKey(certify(t, authority, time.Now().Add(time.Hour), "web1"))
 	target.KnownHosts, target.HostKeyPolicy = []string{writeKnown(t)}, AcceptNew
 	for range 2 {
-		if _, err := newMux(t, Options{Dial: h.Dial}).Run(within(t, 10*time.Second), target, Command{Shell: "true"}); err != nil {
+		if _, err := newMux(t, Options{Dial: h.Dial}).Run(within(t, time.Minute), target, Command{Shell: "true"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -52,7 +52,7 @@ func TestFrozenServer(t *testing.T) {
 	other.ConnectTimeout = 500 * time.Millisecond
 	_, err = m.Run(t.Context(), other, Command{Shell: "true"})
 	kind(t, err, Transport, PhaseBanner)
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("took %v", took)
 	}
 	server.Resume()
@@ -65,11 +65,12 @@ func TestFrozenServer(t *testing.T) {
 func TestFrozenDuringCommand(t *testing.T) {
 	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
+	m.killLimit = killLimit
 	start := time.Now()
 	ended := make(chan error, 1)
 	go func() {
 		exit, err := m.Run(t.Context(), target, Command{Shell: "sleep 300", Timeout: time.Second})
-		if took := time.Since(start); !exit.Orphan || took > 10*time.Second {
+		if took := time.Since(start); !exit.Orphan || took > 30*time.Second {
 			t.Errorf("Run = %+v, %v after %v, want an orphan", exit, err, took)
 		}
 		ended <- err
@@ -146,7 +147,7 @@ func TestUnreachableHostIsCheap(t *testing.T) {
 func TestUnknownName(t *testing.T) {
 	m, target, _ := start(t, sshdtest.Options{})
 	target.Addr = "nowhere.invalid:22"
-	_, err := m.Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+	_, err := m.Run(within(t, time.Minute), target, Command{Shell: "true"})
 	kind(t, err, Transport, PhaseResolve)
 }
 
@@ -190,7 +191,7 @@ func TestLoginWithoutCommands(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"echo This account is currently not available.; exit 1", "echo Your password has expired >&2; exit 1", "exit 0"} {
 		m, target, _ := start(t, sshdtest.Options{KeyOptions: `command="` + command + `"`})
-		_, err := m.Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+		_, err := m.Run(within(t, time.Minute), target, Command{Shell: "true"})
 		kind(t, err, Auth, PhaseExec)
 		if _, said, ok := strings.Cut(strings.TrimSuffix(strings.Split(command, " >&2")[0], "; exit 1"), "echo "); ok && !strings.Contains(err.Error(), said) {
 			t.Errorf("err = %v, want what the login said: %q", err, said)
@@ -219,7 +220,7 @@ func TestTooManyConnections(t *testing.T) {
 	if _, err := c.Read(buf); err != nil {
 		t.Fatal(err)
 	}
-	_, err = m.Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+	_, err = m.Run(within(t, time.Minute), target, Command{Shell: "true"})
 	if e := kind(t, err, Transport, PhaseBanner); !strings.Contains(e.Error(), "MaxStartups") {
 		t.Errorf("err = %v, want what sshd said", err)
 	}

@@ -64,7 +64,7 @@ func accounts(t *testing.T, o sshdtest.Options, f func(t *testing.T, m *Mux, tar
 // with all that may tell why.
 func promptly(t *testing.T, m *Mux, target Target, s *sshdtest.Server, c Command) (exit Exit, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	done := make(chan struct{})
 	go func() {
@@ -74,7 +74,7 @@ func promptly(t *testing.T, m *Mux, target Target, s *sshdtest.Server, c Command
 	select {
 	case <-done:
 		return exit, err
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		pprof.Lookup("goroutine").WriteTo(t.Output(), 2)
 		t.Fatalf("Run of %q does not return; on the host: %q", c.Argv, s.Processes())
 		return exit, err
@@ -122,7 +122,7 @@ func TestScriptThroughAccounts(t *testing.T) {
 		const secret = "tiger-lily-4711"
 		script := "# " + strings.Repeat("x", 200<<10) + "\nTOKEN=" + secret + "\n" + `echo "$# $1 $SECRET"; ps -A -o args= 2>/dev/null; cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' '; exit 3` + "\n"
 		var out bytes.Buffer
-		exit, err := m.Run(within(t, 20*time.Second), target, Command{
+		exit, err := m.Run(within(t, time.Minute), target, Command{
 			Argv: []string{"/bin/sh", "-s", "--", "it's $1 `id`"}, Env: []string{"SECRET=" + secret}, Stdin: strings.NewReader(script), Stdout: &out,
 		})
 		first, list, _ := strings.Cut(out.String(), "\n")
@@ -140,7 +140,7 @@ func TestScriptThroughAccounts(t *testing.T) {
 func TestTimeoutThroughAccounts(t *testing.T) {
 	t.Parallel()
 	accounts(t, sshdtest.Options{}, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
-		exit, err := m.Run(within(t, 20*time.Second), target, Command{Argv: []string{"sleep", "300"}, Env: []string{"A=1"}, Timeout: 300 * time.Millisecond})
+		exit, err := m.Run(within(t, time.Minute), target, Command{Argv: []string{"sleep", "300"}, Env: []string{"A=1"}, Timeout: 300 * time.Millisecond})
 		kind(t, err, Timeout, PhaseOutput)
 		if exit.Orphan {
 			t.Error(err)
@@ -173,7 +173,7 @@ func TestGatewayThroughAccounts(t *testing.T) {
 		}
 		_, err = promptly(t, m, target, s, Command{Argv: []string{"id"}})
 		kind(t, err, Config, PhaseExec)
-		exit, err = m.Run(within(t, 20*time.Second), target, Command{Argv: []string{"sleep", "300"}, Timeout: 300 * time.Millisecond})
+		exit, err = m.Run(within(t, time.Minute), target, Command{Argv: []string{"sleep", "300"}, Timeout: 300 * time.Millisecond})
 		kind(t, err, Timeout, PhaseOutput)
 		if exit.Orphan {
 			t.Error(err)

@@ -15,7 +15,7 @@ import (
 // probed returns the steps of a probe as text, and the last one.
 func probed(t *testing.T, m *Mux, target Target) (string, Step) {
 	t.Helper()
-	steps := m.Probe(within(t, 20*time.Second), target)
+	steps := m.Probe(within(t, time.Minute), target)
 	var names []string
 	for _, s := range steps {
 		names = append(names, s.Name)
@@ -37,7 +37,7 @@ func TestProbe(t *testing.T) {
 	server2 := other.PublicKey()
 	writeKey(t, file, text)
 	target.IdentityFiles = append([]string{file}, target.IdentityFiles...)
-	steps := m.Probe(within(t, 20*time.Second), target)
+	steps := m.Probe(within(t, time.Minute), target)
 	want := map[string]string{
 		"resolve": "127.0.0.1", "dial": "127.0.0.1:" + port, "banner": "SSH-2.0-OpenSSH", "kex": "ssh-ed25519", "ping": "5 round trips, from ",
 		"profile": "the login prints nothing of its own", "clock": "as Alf's", "sessions": "10 at a time, or more; Alf uses up to 5",
@@ -104,14 +104,14 @@ func TestProbeSessions(t *testing.T) {
 		m, target, server := start(t, sshdtest.Options{MaxSessions: allowed})
 		target.MaxSessions = most
 		began := make(chan bool)
-		ctx, stop := context.WithCancel(within(t, 20*time.Second))
+		ctx, stop := context.WithCancel(within(t, time.Minute))
 		ended := make(chan error)
 		go func() {
 			_, err := m.Run(ctx, target, Command{Shell: "echo begun; sleep 60", Stdout: writerFunc(func([]byte) { close(began) })})
 			ended <- err
 		}()
 		<-began
-		steps := m.Probe(within(t, 20*time.Second), target)
+		steps := m.Probe(within(t, time.Minute), target)
 		if last := steps[len(steps)-2]; last.Name != "sessions" || last.Err != nil || last.Said != want {
 			t.Errorf("MaxSessions %d: %+v, want %q", allowed, last, want)
 		}
@@ -143,7 +143,7 @@ func TestProbeProfile(t *testing.T) {
 	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{Shell: "/bin/bash", Profile: "echo 'Welcome to \x1b[31mweb1'; echo 'quota exceeded' >&2", Config: []string{"Banner " + writeKnown(t, "keep out")}})
 	said := make(map[string]string)
-	for _, s := range m.Probe(within(t, 20*time.Second), target) {
+	for _, s := range m.Probe(within(t, time.Minute), target) {
 		if s.Err != nil {
 			t.Errorf("%s: %v", s.Name, s.Err)
 		}

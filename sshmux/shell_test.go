@@ -31,7 +31,7 @@ func TestShellsThatRefuse(t *testing.T) {
 				{Argv: []string{"true"}, Env: []string{"A=1"}},
 				{Argv: []string{"sh", "-s"}, Stdin: strings.NewReader("exit 0\n")},
 			} {
-				_, err := m.Run(within(t, 10*time.Second), target, c)
+				_, err := m.Run(within(t, time.Minute), target, c)
 				if e := kind(t, err, Auth, PhaseExec); !strings.Contains(e.Error(), said) {
 					t.Errorf("err = %v, want what was said: %q", e, said)
 				}

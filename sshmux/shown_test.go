@@ -27,7 +27,7 @@ func textOf(t testing.TB, file string) string {
 // shown has the host show its key.
 func shown(t *testing.T, m *Mux, target Target) *Shown {
 	t.Helper()
-	s, err := m.HostKey(within(t, 10*time.Second), target)
+	s, err := m.HostKey(within(t, time.Minute), target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestTrustBehindBastion(t *testing.T) {
 		t.Errorf("HostKey() = %+v, %d logins to the bastion, want 1", s, bastion.Accepted())
 	}
 	via.KnownHosts = []string{filepath.Join(t.TempDir(), "missing")}
-	_, err := m.HostKey(within(t, 10*time.Second), target)
+	_, err := m.HostKey(within(t, time.Minute), target)
 	kind(t, err, HostKey, PhaseDial)
 }
 
