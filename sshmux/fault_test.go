@@ -199,7 +199,7 @@ func TestStallAfterAnyByte(t *testing.T) {
 func TestBlackHole(t *testing.T) {
 	t.Parallel()
 	server := sshdtest.Start(t, sshdtest.Options{})
-	o := Options{KeepaliveInterval: 400 * time.Millisecond, KeepaliveTimeout: 200 * time.Millisecond}
+	o := Options{KeepaliveInterval: time.Second, KeepaliveTimeout: time.Second}
 	limit := o.KeepaliveInterval + 2*o.KeepaliveTimeout
 	t.Run("idle", func(t *testing.T) {
 		r, target := behindRelay(t, server)

@@ -169,6 +169,7 @@ func TestCloseKillsCommands(t *testing.T) {
 func TestLoginThatHangs(t *testing.T) {
 	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{Profile: "sleep 8"})
+	m.killLimit = killLimit // which is less
 	if target.User != "root" {
 		t.Skip("only a root login cannot be signalled")
 	}

@@ -114,7 +114,7 @@ func displaced(order []int) int {
 
 func TestAllHostsComeUp(t *testing.T) {
 	t.Parallel()
-	const hosts, rate = 600, 20
+	const hosts, rate = 300, 20
 	synctest.Test(t, func(t *testing.T) {
 		h, proto := newHost(t)
 		f := &fleet{host: h}
