@@ -2,6 +2,7 @@
 # make demo ARGS=--once
 # make test            sets up what the tests need, and runs them
 # make check           all that CI runs
+# make servers         what checks need, of each SSH server in each way in which it can run, and of login shells at length
 # make timeouts        1,000 commands that time out, and what is left of them
 # make fuzz            every fuzz target for 30 s; FUZZTIME=10m for longer, FUZZ=Next for some of them
 
@@ -11,7 +12,7 @@ PREFIX  ?= /usr/local
 LDFLAGS  = -s -w -X main.release=$(VERSION)
 CHECK    = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: build demo test e2e lint fuzz bench kills timeouts vectors check install clean need setup
+.PHONY: build demo test e2e lint fuzz bench kills servers timeouts vectors check install clean need setup
 
 build: need
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/alf ./cmd/alf
@@ -49,6 +50,10 @@ bench: need
 
 kills: need
 	$(GO) test ./state/jetstream -run 'TestKill$$' -timeout 20m -args -kills 100
+
+servers: setup
+	$(GO) test -race ./sshmux -run 'TestServers$$' -timeout 20m -args -servers
+	$(GO) test -race ./sshmux -run 'Accounts|Argv|Gateway' -timeout 20m -args -rapid.checks 500
 
 timeouts: setup
 	$(GO) test ./sshmux -run 'TestManyTimeouts$$' -v -parallel 1 -timeout 60m -args -timeouts 1000

@@ -305,6 +305,7 @@ func TestClosedBeforeItIsSent(t *testing.T) {
 // Whenever the host closes what is kept for a command, that is run once or, if it may have been
 // sent, not again.
 func TestAheadIsClosedAnyTime(t *testing.T) {
+	t.Parallel()
 	keeping(t, 2*time.Millisecond, func(t *testing.T, m *Mux, k *kept, target Target) {
 		runOK(t, m, target)
 		stop := make(chan struct{})
@@ -380,11 +381,12 @@ func TestNoRoomAhead(t *testing.T) {
 // A command that waits for a slot gets it whatever is ahead, and so does a kill for which the
 // host has no other session.
 func TestAheadHoldsUpNobody(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{MaxSessions: 2})
 	target.Prefetch = true
 	sh(t, m, target, "true")
 	sshdtest.Await(t, "the session ahead", func() bool { return m.Totals().Ahead == 1 })
-	exit, err := m.Run(within(t, 20*time.Second), target, Command{Shell: "trap '' TERM; sleep 300; sleep 300", Timeout: 500 * time.Millisecond})
+	exit, err := m.Run(within(t, time.Minute), target, Command{Shell: "trap '' TERM; sleep 300; sleep 300", Timeout: 500 * time.Millisecond})
 	kind(t, err, Timeout, PhaseOutput)
 	if exit.Orphan {
 		t.Errorf("exit = %+v: the kill found no session", exit)
@@ -399,8 +401,8 @@ func TestAheadHoldsUpNobody(t *testing.T) {
 // mixed up.
 func TestAheadOverSSHD(t *testing.T) {
 	t.Parallel()
-	f := func(allows int) {
-		t.Helper()
+	f := func(t *testing.T, allows int) {
+		t.Parallel()
 		m, target, server := start(t, sshdtest.Options{MaxSessions: allows})
 		target.Prefetch = true
 		for i := range 5 {
@@ -429,7 +431,7 @@ func TestAheadOverSSHD(t *testing.T) {
 		}
 	}
 	for _, allows := range []int{1, 2, 3, 4, 10} {
-		f(allows)
+		t.Run(fmt.Sprint(allows), func(t *testing.T) { f(t, allows) })
 	}
 }
 

@@ -83,6 +83,7 @@ func TestAgent(t *testing.T) {
 
 // An agent that is full of keys must not use up the attempts that sshd grants.
 func TestManyKeys(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	files := []string{server.ClientKey, server.ClientKey}
 	for i := range 8 {
@@ -101,13 +102,14 @@ func TestManyKeys(t *testing.T) {
 }
 
 func TestPasswordMethods(t *testing.T) {
+	t.Parallel()
 	f := func(name string, change func(*ssh.ServerConfig), password string, ok bool, says ...string) {
 		t.Helper()
 		h, target := newHost(t)
 		change(&h.config)
 		target.Password = password
 		m := newMux(t, Options{Dial: h.Dial})
-		_, err := m.Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+		_, err := m.Run(within(t, time.Minute), target, Command{Shell: "true"})
 		if ok && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -155,6 +157,7 @@ func TestPasswordMethods(t *testing.T) {
 }
 
 func TestIdentityFiles(t *testing.T) {
+	t.Parallel()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -185,6 +188,7 @@ func TestIdentityFiles(t *testing.T) {
 
 // No error, no log and no statistic holds what is secret, whatever goes wrong.
 func TestNoSecrets(t *testing.T) {
+	t.Parallel()
 	const password, passphrase, token = "hunter3-password", "hunter5-passphrase", "hunter4-token"
 	var said bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -319,7 +323,7 @@ func TestFilesThatArePipes(t *testing.T) {
 		t.Helper()
 		target := good
 		change(&target)
-		_, err := m.Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+		_, err := m.Run(within(t, time.Minute), target, Command{Shell: "true"})
 		if kind(t, err, Config, phase); !strings.Contains(err.Error(), pipe+" is a pipe") {
 			t.Errorf("err = %v, want one that names the pipe", err)
 		}

@@ -66,6 +66,7 @@ func local(t interface{ Fatalf(string, ...any) }, shell []string, r *request, st
 }
 
 func TestArgvThroughLoginShells(t *testing.T) {
+	t.Parallel()
 	for _, shell := range loginShells(t) {
 		rapid.Check(t, func(t *rapid.T) {
 			c, want := command(t)
@@ -107,12 +108,13 @@ func TestAllBytesThroughLoginShells(t *testing.T) {
 }
 
 func TestArgvThroughSSH(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	rapid.Check(t, func(rt *rapid.T) {
 		c, want := command(rt)
 		var out, errs bytes.Buffer
 		c.Stdout, c.Stderr = &out, &errs
-		exit, err := m.Run(within(t, 10*time.Second), target, c)
+		exit, err := m.Run(within(t, time.Minute), target, c)
 		if err != nil || exit.Code != 0 || out.String() != want {
 			rt.Fatalf("Run = %+v, %v, output %q, want %q, stderr %q", exit, err, &out, want, &errs)
 		}

@@ -11,6 +11,7 @@ import (
 // A host that an authority is known for, but that shows a plain key, is not trusted with it, nor
 // with accept-new; somebody who knows its fingerprint may accept it beside the authority.
 func TestPlainKeyWhereAnAuthorityIsKnown(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	ca := newKeys(t, 1)[0]
 	line := "@cert-authority * " + sshdtest.AuthorizedKey(ca)
@@ -18,7 +19,7 @@ func TestPlainKeyWhereAnAuthorityIsKnown(t *testing.T) {
 	target.KnownHosts = []string{file}
 	for _, policy := range []HostKeyPolicy{Strict, AcceptNew} {
 		target.HostKeyPolicy = policy
-		_, err := newMux(t, Options{}).Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+		_, err := newMux(t, Options{}).Run(within(t, time.Minute), target, Command{Shell: "true"})
 		kind(t, err, HostKey, PhaseHostKey)
 	}
 	s := shown(t, m, target)

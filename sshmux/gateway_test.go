@@ -110,6 +110,7 @@ func printing(args ...string) []string {
 
 // What a gateway runs is what is on its list, byte for byte, and nothing that differs from it.
 func TestGatewayRunsItsListOnly(t *testing.T) {
+	t.Parallel()
 	for _, shell := range gateways(t) {
 		rapid.Check(t, func(rt *rapid.T) {
 			args := rapid.SliceOfN(text(), 0, 4).Draw(rt, "args")
@@ -153,6 +154,7 @@ func TestGatewayRunsItsListOnly(t *testing.T) {
 
 // What varies keeps to its place in its word, and is no option.
 func TestGatewayPatterns(t *testing.T) {
+	t.Parallel()
 	for _, shell := range gateways(t) {
 		line := Pattern{{Text: `printf "<%s>" '`}, {Kind: Quoted}, {Text: `' "a"'`}, {Kind: Quoted}, {Text: `'"b"`}}
 		file, _ := install(t,
@@ -222,6 +224,7 @@ func TestGatewayPatterns(t *testing.T) {
 // A quoted piece never leaves its quotes, whatever it is: the shell that reads the line sees one
 // word there.
 func TestGatewayQuoted(t *testing.T) {
+	t.Parallel()
 	piece := rapid.Map(rapid.SliceOfN(rapid.SampledFrom([]string{"'", `\`, `'\''`, `\'`, " ", "x", ";", `"`}), 0, 8), func(s []string) string { return strings.Join(s, "") })
 	for _, shell := range gateways(t) {
 		file, _ := install(t, Permit{Name: "quoted", Argv: append(words("/bin/sh", "-c"), Pattern{{Text: "printf '<%s>' '"}, {Kind: Quoted}, {Text: "' end"}})})
@@ -249,6 +252,7 @@ func TestGatewayQuoted(t *testing.T) {
 
 // Whatever is asked for, in whatever form, is answered with one line and runs nothing.
 func TestGatewayRefuses(t *testing.T) {
+	t.Parallel()
 	const run = "alf-gateway/1 run AAAAAAAAAAAAAAAAAAAAAAAAAA "
 	marker := filepath.Join(t.TempDir(), "ran")
 	touch := gatewayText("touch " + marker)
@@ -339,6 +343,7 @@ func FuzzGateway(f *testing.F) {
 
 // The script is what shellcheck likes.
 func TestGatewayShellcheck(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("shellcheck"); err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatal(err)
@@ -431,6 +436,7 @@ func alive(group int) bool {
 
 // A gateway kills what it has started itself, by its nonce, and nothing else.
 func TestGatewayKill(t *testing.T) {
+	t.Parallel()
 	lines := []string{"exec sleep 300", `trap "" TERM; while :; do sleep 300; done`, `sleep 300 | (trap "" TERM; sleep 300)`}
 	for _, shell := range gateways(t) {
 		t.Run(shell[0], func(t *testing.T) {
@@ -490,6 +496,7 @@ func TestGatewayKill(t *testing.T) {
 
 // A gateway ends what has run for too long by itself, and keeps nothing running for what has not.
 func TestGatewayLimit(t *testing.T) {
+	t.Parallel()
 	lines := []string{"exec sleep 301", `trap "" TERM; while :; do sleep 301; done`}
 	for _, shell := range gateways(t) {
 		t.Run(shell[0], func(t *testing.T) {
@@ -563,7 +570,7 @@ func TestGatewayThroughSSH(t *testing.T) {
 		run := func(c Command) (string, Exit, error) {
 			var out, errs bytes.Buffer
 			c.Stdout, c.Stderr = &out, &errs
-			exit, err := m.Run(within(t, 20*time.Second), target, c)
+			exit, err := m.Run(within(t, time.Minute), target, c)
 			return out.String(), exit, err
 		}
 		f := func(c Command, code int, signal, want string) {
@@ -606,10 +613,10 @@ func TestGatewayThroughSSH(t *testing.T) {
 		wg.Wait()
 		server.AwaitNoProcesses()
 
-		if got, err := m.Gateway(within(t, 10*time.Second), target); err != nil || got != list {
+		if got, err := m.Gateway(within(t, time.Minute), target); err != nil || got != list {
 			t.Errorf("Gateway = %q, %v, want %q", got, err, list)
 		}
-		steps := m.Probe(within(t, 10*time.Second), target)
+		steps := m.Probe(within(t, time.Minute), target)
 		told := slices.ContainsFunc(steps, func(s Step) bool { return s.List == list && strings.HasPrefix(s.Said, "list "+list+", Linux") })
 		if last := steps[len(steps)-1]; last.Err != nil || !told {
 			t.Errorf("Probe = %+v, want the list of the gateway", steps)
@@ -622,19 +629,20 @@ func TestGatewayThroughSSH(t *testing.T) {
 
 // Those that do not fit together say so.
 func TestGatewayMismatch(t *testing.T) {
+	t.Parallel()
 	m, target, server, _ := guarded(t, sshdtest.Options{}, Permit{Name: "x", Argv: words("true")})
 	target.Gateway = false
-	_, err := m.Run(within(t, 10*time.Second), target, Command{Argv: []string{"true"}})
+	_, err := m.Run(within(t, time.Minute), target, Command{Argv: []string{"true"}})
 	if e := kind(t, err, Config, PhaseExec); !strings.Contains(e.Error(), "gateway = true") {
 		t.Errorf("err = %v, want what to set", e)
 	}
-	if _, err := m.Gateway(within(t, 10*time.Second), target); err == nil {
+	if _, err := m.Gateway(within(t, time.Minute), target); err == nil {
 		t.Error("a host without a gateway told its list")
 	}
 	server.Stop()
 	plain, other, _ := start(t, sshdtest.Options{})
 	other.Gateway = true
-	_, err = plain.Run(within(t, 10*time.Second), other, Command{Argv: []string{"sh", "-c", "echo $(id); touch x"}, Env: []string{"A=1"}, Stdin: strings.NewReader("id\n")})
+	_, err = plain.Run(within(t, time.Minute), other, Command{Argv: []string{"sh", "-c", "echo $(id); touch x"}, Env: []string{"A=1"}, Stdin: strings.NewReader("id\n")})
 	if e := kind(t, err, Auth, PhaseExec); !strings.Contains(e.Error(), "does not run the gateway: exit status 127") {
 		t.Errorf("err = %v, want that there is none", e)
 	}
@@ -645,7 +653,7 @@ func TestGatewayKillOnOneSession(t *testing.T) {
 	logins(t, func(t *testing.T, o sshdtest.Options) {
 		o.MaxSessions = 1
 		m, target, server, _ := guarded(t, o, Permit{Name: "x", Argv: words("sleep", "300")})
-		exit, err := m.Run(within(t, 20*time.Second), target, Command{Argv: []string{"sleep", "300"}, Timeout: 300 * time.Millisecond})
+		exit, err := m.Run(within(t, time.Minute), target, Command{Argv: []string{"sleep", "300"}, Timeout: 300 * time.Millisecond})
 		kind(t, err, Timeout, PhaseOutput)
 		if exit.Orphan {
 			t.Error(err)
@@ -700,7 +708,7 @@ func TestGatewayRestricts(t *testing.T) {
 	})
 	f("command", func(s *ssh.Session) error { return s.Start("true") })
 	files := func(server *sshdtest.Server) error {
-		return exec.CommandContext(within(t, 20*time.Second), "sftp", "-b", "/dev/null", "-F", "none", "-i", server.ClientKey, "-P", strconv.Itoa(server.Port),
+		return exec.CommandContext(within(t, time.Minute), "sftp", "-b", "/dev/null", "-F", "none", "-i", server.ClientKey, "-P", strconv.Itoa(server.Port),
 			"-o", "UserKnownHostsFile="+server.KnownHosts, "-o", "BatchMode=yes", server.User+"@127.0.0.1").Run()
 	}
 	if err := files(server); err == nil {

@@ -162,7 +162,7 @@ func TestHostileServerGetsNothing(t *testing.T) {
 	}
 	m := newMux(t, Options{})
 	for range 3 {
-		exit, err := m.Run(within(t, 10*time.Second), target, Command{Argv: []string{"check"}})
+		exit, err := m.Run(within(t, time.Minute), target, Command{Argv: []string{"check"}})
 		if err != nil || exit.Code != 0 {
 			t.Fatalf("Run = %+v, %v", exit, err)
 		}

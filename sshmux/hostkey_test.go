@@ -21,7 +21,7 @@ import (
 // untrusted runs a command that must fail because of the host's key.
 func untrusted(t *testing.T, m *Mux, target Target) *HostKeyError {
 	t.Helper()
-	_, err := m.Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+	_, err := m.Run(within(t, time.Minute), target, Command{Shell: "true"})
 	kind(t, err, HostKey, PhaseHostKey)
 	e, ok := errors.AsType[*HostKeyError](err)
 	if !ok {
@@ -31,6 +31,7 @@ func untrusted(t *testing.T, m *Mux, target Target) *HostKeyError {
 }
 
 func TestUnknownHostKey(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	target.KnownHosts = []string{filepath.Join(t.TempDir(), "missing"), filepath.Join(t.TempDir(), "missing")}
 	e := untrusted(t, m, target)
@@ -48,6 +49,7 @@ func TestUnknownHostKey(t *testing.T) {
 }
 
 func TestChangedHostKey(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []HostKeyPolicy{Strict, AcceptNew} {
 		m, target, server := start(t, sshdtest.Options{})
 		target.HostKeyPolicy = policy
@@ -63,6 +65,7 @@ func TestChangedHostKey(t *testing.T) {
 }
 
 func TestRevokedHostKey(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []HostKeyPolicy{Strict, AcceptNew} {
 		m, target, server := start(t, sshdtest.Options{})
 		target.HostKeyPolicy = policy
@@ -77,6 +80,7 @@ func TestRevokedHostKey(t *testing.T) {
 }
 
 func TestAcceptNewHostKey(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	file := filepath.Join(t.TempDir(), "new", "known_hosts")
 	target.KnownHosts, target.HostKeyPolicy = []string{file}, AcceptNew
@@ -106,6 +110,7 @@ func TestAcceptNewHostKey(t *testing.T) {
 }
 
 func TestAcceptWhereTheLastLineIsOpen(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	file := filepath.Join(t.TempDir(), "known_hosts")
 	if err := os.WriteFile(file, []byte("other "+sshdtest.AuthorizedKey(server.HostKey)), 0o600); err != nil {
@@ -172,6 +177,7 @@ func TestHostKeyNames(t *testing.T) {
 
 // A host that has keys of several types is asked for one that is known.
 func TestHostKnownByAnotherType(t *testing.T) {
+	t.Parallel()
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -185,12 +191,12 @@ func TestHostKnownByAnotherType(t *testing.T) {
 	if err := os.WriteFile(target.KnownHosts[0], []byte(rsaLine), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err = newMux(t, Options{Dial: h.Dial}).Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+	_, err = newMux(t, Options{Dial: h.Dial}).Run(within(t, time.Minute), target, Command{Shell: "true"})
 	if kind(t, err, HostKey, PhaseHostKey); !strings.Contains(err.Error(), "ssh-ed25519") {
 		t.Errorf("err = %v, want the types of keys", err)
 	}
 	h.config.AddHostKey(signer)
-	if _, err := newMux(t, Options{Dial: h.Dial}).Run(within(t, 10*time.Second), target, Command{Shell: "true"}); err != nil {
+	if _, err := newMux(t, Options{Dial: h.Dial}).Run(within(t, time.Minute), target, Command{Shell: "true"}); err != nil {
 		t.Error(err)
 	}
 }

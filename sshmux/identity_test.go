@@ -13,11 +13,13 @@ import (
 
 // A password is taken by a real sshd by either method, and by the system's PAM.
 func TestPasswordOfRealAccount(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("an account with a password needs root")
 	}
 	f := func(name, allowed string, lines ...string) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			m, target, server := start(t, sshdtest.Options{
 				Shell: "/bin/sh", Password: "hunter2", Config: append(lines, "PubkeyAuthentication no", "LogLevel VERBOSE"),
 			})
@@ -29,7 +31,7 @@ func TestPasswordOfRealAccount(t *testing.T) {
 				t.Errorf("sshd's log does not have %q: %s", "Accepted "+allowed, log)
 			}
 			target.Password = "hunter3"
-			_, err := m.Run(within(t, 20*time.Second), target, Command{Shell: "true"})
+			_, err := m.Run(within(t, time.Minute), target, Command{Shell: "true"})
 			if e := kind(t, err, Auth, PhaseAuth); strings.Contains(e.Error(), "hunter") || !strings.Contains(e.Error(), server.User) {
 				t.Errorf("err = %v, want one that names the account and no password", e)
 			}
@@ -43,6 +45,7 @@ func TestPasswordOfRealAccount(t *testing.T) {
 // The agent is dialled for each login: one that was started again on the same socket, with
 // another key, is asked as it is by then.
 func TestAgentThatIsStartedAgain(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("ssh-agent"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("ssh-agent is missing: install the package openssh-client")

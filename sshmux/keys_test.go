@@ -62,7 +62,7 @@ func TestCertificates(t *testing.T) {
 		target := target(server)
 		target.IdentityFiles = nil
 		change(&target)
-		_, err := m.Run(within(t, 20*time.Second), target, Command{Shell: "true"})
+		_, err := m.Run(within(t, time.Minute), target, Command{Shell: "true"})
 		if says == "" {
 			if err != nil {
 				t.Error(err)

@@ -12,7 +12,7 @@ import (
 
 const (
 	// killLimit bounds all that is done to end a command. Behind sudo, that alone takes more than
-	// two seconds.
+	// two seconds. It is the killLimit of a Mux; only tests have another one.
 	killLimit = 5800 * time.Millisecond
 	// termGrace is the time between TERM and KILL.
 	termGrace = time.Second
@@ -74,10 +74,10 @@ func (e ending) orphan() string {
 	return ""
 }
 
-// kill ends all that the command runs. It returns within killLimit. The caller is the one of
+// kill ends all that the command runs. It returns within the Mux's killLimit. The caller is the one of
 // wait, and goes on noting what the host says.
 func (s *session) kill() ending {
-	ctx, cancel := context.WithTimeout(context.Background(), killLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), s.conn.mux.killLimit)
 	defer cancel()
 	done := make(chan bool, 1)
 	s.conn.mux.owners.Go(func() { done <- s.killer(ctx) })
@@ -172,7 +172,7 @@ func (s *session) killTree(ctx context.Context) bool {
 		if second == nil {
 			return false
 		}
-		script, err = second.spare(ctx, r, killLimit, func() {})
+		script, err = second.spare(ctx, r, c.mux.killLimit, func() {})
 	}
 	if err != nil {
 		return false // the signals go on

@@ -56,7 +56,7 @@ func TestTimeoutLeavesNothing(t *testing.T) {
 				if exit.Orphan {
 					t.Errorf("%s: %v", line, err)
 				}
-				if took := time.Since(start); took > killLimit+500*time.Millisecond {
+				if took := time.Since(start); took > m.killLimit+500*time.Millisecond {
 					t.Errorf("%s: Run took %v", line, took)
 				}
 			})
@@ -73,6 +73,7 @@ func TestTimeoutLeavesNothing(t *testing.T) {
 }
 
 func TestCancelLeavesNothing(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	for name, f := range map[string]func() (context.Context, Kind){
 		"cancelled": func() (context.Context, Kind) {
@@ -136,7 +137,7 @@ func TestDetachedChildIsTold(t *testing.T) {
 func TestCloseKillsCommands(t *testing.T) {
 	logins(t, func(t *testing.T, o sshdtest.Options) {
 		s := sshdtest.Start(t, o)
-		m, target := New(Options{}), target(s)
+		m, target := patient(New(Options{})), target(s)
 		var wg sync.WaitGroup
 		for _, line := range append(endless, endless...) { // more than run at once
 			wg.Go(func() {
@@ -149,7 +150,7 @@ func TestCloseKillsCommands(t *testing.T) {
 		sshdtest.Await(t, "the commands", func() bool { return len(s.Processes()) >= defaultSessions })
 		start := time.Now()
 		m.Close()
-		if took := time.Since(start); took > killLimit+200*time.Millisecond {
+		if took := time.Since(start); took > m.killLimit+200*time.Millisecond {
 			t.Errorf("Close took %v", took)
 		}
 		wg.Wait()
@@ -168,6 +169,7 @@ func TestCloseKillsCommands(t *testing.T) {
 func TestLoginThatHangs(t *testing.T) {
 	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{Profile: "sleep 8"})
+	m.killLimit = killLimit // which is less
 	if target.User != "root" {
 		t.Skip("only a root login cannot be signalled")
 	}
@@ -184,6 +186,7 @@ func TestLoginThatHangs(t *testing.T) {
 }
 
 func TestClosesWhileDialling(t *testing.T) {
+	t.Parallel()
 	s := sshdtest.Start(t, sshdtest.Options{})
 	m, target := New(Options{}), target(s)
 	s.Pause()
@@ -195,7 +198,7 @@ func TestClosesWhileDialling(t *testing.T) {
 	sshdtest.Await(t, "the dial", func() bool { return m.Stats().Dials > 0 })
 	start := time.Now()
 	m.Close()
-	if took := time.Since(start); took > time.Second {
+	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("Close took %v", took)
 	}
 	if err := <-done; !errors.Is(err, ErrClosed) {
@@ -244,7 +247,7 @@ func endBy(t *testing.T, shell []string, path, sshd string) bool {
 	cmd.Env = []string{"PATH=" + path}
 	start := time.Now()
 	out, err := cmd.Output()
-	if took := time.Since(start); took > 10*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("%q with PATH %s took %v", shell, path, took)
 	}
 	if want := "\nWORD " + fmt.Sprint(cmd.ProcessState.ExitCode()) + "\n"; string(out) != want {
@@ -257,8 +260,9 @@ func endBy(t *testing.T, shell []string, path, sshd string) bool {
 // the same.
 func TestKillScriptCatchesForks(t *testing.T) {
 	t.Parallel()
+	endless := fmt.Sprint("sleep 4716.", os.Getpid()) // not that of a test beside this one
 	for range 5 {
-		victim := exec.Command("sh", "-c", "while :; do setsid sleep 4716 & sleep 0.01; done")
+		victim := exec.Command("sh", "-c", "while :; do setsid "+endless+" & sleep 0.01; done")
 		victim.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		if err := victim.Start(); err != nil {
 			t.Fatal(err)
@@ -272,9 +276,9 @@ func TestKillScriptCatchesForks(t *testing.T) {
 		}
 		<-dead
 	}
-	if left, err := exec.Command("pgrep", "-x", "-f", "sleep 4716").Output(); err == nil {
+	if left, err := exec.Command("pgrep", "-x", "-f", endless).Output(); err == nil {
 		t.Errorf("left: %q", left)
-		exec.Command("pkill", "-KILL", "-x", "-f", "sleep 4716").Run()
+		exec.Command("pkill", "-KILL", "-x", "-f", endless).Run()
 	}
 }
 
@@ -291,10 +295,13 @@ func TestKillScript(t *testing.T) {
 		if _, err := exec.LookPath(shell[0]); err != nil {
 			continue
 		}
-		for _, path := range []string{machine, coarse + ":" + machine, box} {
-			if !endBy(t, shell, path, "1") {
-				t.Errorf("%q with PATH %s: nothing is proven", shell, path)
-			}
+		for name, path := range map[string]string{"machine": machine, "coarse": coarse + ":" + machine, "box": box} {
+			t.Run(shell[0]+" "+name, func(t *testing.T) {
+				t.Parallel()
+				if !endBy(t, shell, path, "1") {
+					t.Errorf("%q with PATH %s: nothing is proven", shell, path)
+				}
+			})
 		}
 	}
 	if !endBy(t, []string{"sh"}, bare, "1") {

@@ -65,6 +65,7 @@ func knownLines(keys []ssh.PublicKey) *rapid.Generator[[]string] {
 // What we find is what x/crypto finds, which searches all lines each time; and a line with a
 // wildcard and no port, which it takes for port 22 only, is for all ports, as it is for ssh.
 func TestLookupFindsWhatOthersFind(t *testing.T) {
+	t.Parallel()
 	keys := newKeys(t, 4)
 	keys, none := keys[1:], keys[0]
 	file := filepath.Join(t.TempDir(), "known_hosts")
@@ -216,7 +217,7 @@ func TestHostCertificate(t *testing.T) {
 			h.config = ssh.ServerConfig{PasswordCallback: h.config.PasswordCallback}
 			h.config.AddHostKey(certify(t, authority, end, name))
 			target.KnownHosts, target.HostKeyPolicy = []string{writeKnown(t, known)}, policy
-			_, err := newMux(t, Options{Dial: h.Dial}).Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+			_, err := newMux(t, Options{Dial: h.Dial}).Run(within(t, time.Minute), target, Command{Shell: "true"})
 			if want == "" && err != nil {
 				t.Errorf("%s, %s, %s: %v", name, known, policy, err)
 			}
@@ -241,7 +242,7 @@ func TestAcceptNewOfHostWithCertificate(t *testing.T) {
 	h.config.AddHostKey(certify(t, authority, time.Now().Add(time.Hour), "web1"))
 	target.KnownHosts, target.HostKeyPolicy = []string{writeKnown(t)}, AcceptNew
 	for range 2 {
-		if _, err := newMux(t, Options{Dial: h.Dial}).Run(within(t, 10*time.Second), target, Command{Shell: "true"}); err != nil {
+		if _, err := newMux(t, Options{Dial: h.Dial}).Run(within(t, time.Minute), target, Command{Shell: "true"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 )
 
 func TestRedialAfterLoss(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	lost := make(chan error, 1)
 	go func() {
@@ -39,6 +40,7 @@ func TestRedialAfterLoss(t *testing.T) {
 }
 
 func TestFrozenServer(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	sh(t, m, target, "true")
 	server.Pause()
@@ -50,7 +52,7 @@ func TestFrozenServer(t *testing.T) {
 	other.ConnectTimeout = 500 * time.Millisecond
 	_, err = m.Run(t.Context(), other, Command{Shell: "true"})
 	kind(t, err, Transport, PhaseBanner)
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("took %v", took)
 	}
 	server.Resume()
@@ -63,11 +65,12 @@ func TestFrozenServer(t *testing.T) {
 func TestFrozenDuringCommand(t *testing.T) {
 	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
+	m.killLimit = killLimit
 	start := time.Now()
 	ended := make(chan error, 1)
 	go func() {
 		exit, err := m.Run(t.Context(), target, Command{Shell: "sleep 300", Timeout: time.Second})
-		if took := time.Since(start); !exit.Orphan || took > 10*time.Second {
+		if took := time.Since(start); !exit.Orphan || took > 30*time.Second {
 			t.Errorf("Run = %+v, %v after %v, want an orphan", exit, err, took)
 		}
 		ended <- err
@@ -80,6 +83,7 @@ func TestFrozenDuringCommand(t *testing.T) {
 }
 
 func TestWrongKey(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	_, text := sshdtest.NewKey(t)
 	target.IdentityFiles = []string{filepath.Join(t.TempDir(), "other")}
@@ -101,6 +105,7 @@ func TestWrongKey(t *testing.T) {
 }
 
 func TestSecondKey(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	_, text := sshdtest.NewKey(t)
 	old := filepath.Join(t.TempDir(), "old")
@@ -114,6 +119,7 @@ func TestSecondKey(t *testing.T) {
 }
 
 func TestUnreachableHostIsCheap(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -141,12 +147,13 @@ func TestUnreachableHostIsCheap(t *testing.T) {
 func TestUnknownName(t *testing.T) {
 	m, target, _ := start(t, sshdtest.Options{})
 	target.Addr = "nowhere.invalid:22"
-	_, err := m.Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+	_, err := m.Run(within(t, time.Minute), target, Command{Shell: "true"})
 	kind(t, err, Transport, PhaseResolve)
 }
 
 // A dial that hangs must hold up nobody but those who wait for it.
 func TestHangingDialDoesNotTouchOthers(t *testing.T) {
+	t.Parallel()
 	server := sshdtest.Start(t, sshdtest.Options{})
 	target := target(server)
 	stuck := target
@@ -181,9 +188,10 @@ func TestHangingDialDoesNotTouchOthers(t *testing.T) {
 
 // A login that does not run commands must not look like a plugin that exits with 1.
 func TestLoginWithoutCommands(t *testing.T) {
+	t.Parallel()
 	for _, command := range []string{"echo This account is currently not available.; exit 1", "echo Your password has expired >&2; exit 1", "exit 0"} {
 		m, target, _ := start(t, sshdtest.Options{KeyOptions: `command="` + command + `"`})
-		_, err := m.Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+		_, err := m.Run(within(t, time.Minute), target, Command{Shell: "true"})
 		kind(t, err, Auth, PhaseExec)
 		if _, said, ok := strings.Cut(strings.TrimSuffix(strings.Split(command, " >&2")[0], "; exit 1"), "echo "); ok && !strings.Contains(err.Error(), said) {
 			t.Errorf("err = %v, want what the login said: %q", err, said)
@@ -193,6 +201,7 @@ func TestLoginWithoutCommands(t *testing.T) {
 
 // A forced command that tells what it was asked to do repeats the nonce.
 func TestEchoedCommand(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{KeyOptions: `command="echo $SSH_ORIGINAL_COMMAND; exec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\""`})
 	if got := sh(t, m, target, "echo OK"); got != "OK\n" {
 		t.Errorf("output = %q, want %q", got, "OK\n")
@@ -200,6 +209,7 @@ func TestEchoedCommand(t *testing.T) {
 }
 
 func TestTooManyConnections(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{MaxStartups: "1:100:1"})
 	c, err := net.Dial("tcp", server.Addr) // takes the only place of those that have not logged in
 	if err != nil {
@@ -210,7 +220,7 @@ func TestTooManyConnections(t *testing.T) {
 	if _, err := c.Read(buf); err != nil {
 		t.Fatal(err)
 	}
-	_, err = m.Run(within(t, 10*time.Second), target, Command{Shell: "true"})
+	_, err = m.Run(within(t, time.Minute), target, Command{Shell: "true"})
 	if e := kind(t, err, Transport, PhaseBanner); !strings.Contains(e.Error(), "MaxStartups") {
 		t.Errorf("err = %v, want what sshd said", err)
 	}

@@ -188,8 +188,10 @@ func most(times []time.Time, d time.Duration) int {
 
 // However it is that Alf dials, no address is charged with more failed logins than sshd bears.
 func TestNeverLockedOut(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { besiege(t, rand.New(rand.NewPCG(seed, 1)), seed%2 == 0) })
 		})
 	}

@@ -50,8 +50,10 @@ func accounts(t *testing.T, o sshdtest.Options, f func(t *testing.T, m *Mux, tar
 				t.Fatal(err)
 			}
 		}
+		o := o
+		o.Shell = shell
 		t.Run(name, func(t *testing.T) {
-			o.Shell = shell
+			t.Parallel()
 			m, target, server := start(t, o)
 			f(t, m, target, server)
 		})
@@ -62,7 +64,7 @@ func accounts(t *testing.T, o sshdtest.Options, f func(t *testing.T, m *Mux, tar
 // with all that may tell why.
 func promptly(t *testing.T, m *Mux, target Target, s *sshdtest.Server, c Command) (exit Exit, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	done := make(chan struct{})
 	go func() {
@@ -72,7 +74,7 @@ func promptly(t *testing.T, m *Mux, target Target, s *sshdtest.Server, c Command
 	select {
 	case <-done:
 		return exit, err
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		pprof.Lookup("goroutine").WriteTo(t.Output(), 2)
 		t.Fatalf("Run of %q does not return; on the host: %q", c.Argv, s.Processes())
 		return exit, err
@@ -82,6 +84,7 @@ func promptly(t *testing.T, m *Mux, target Target, s *sshdtest.Server, c Command
 // Arguments, values, standard input, PATH and the directory arrive byte for byte at accounts with
 // login shells of all kinds, whatever their locale is.
 func TestCommandsThroughAccounts(t *testing.T) {
+	t.Parallel()
 	accounts(t, sshdtest.Options{}, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
 		dirs := t.TempDir()
 		open(t, dirs)
@@ -114,11 +117,12 @@ func TestCommandsThroughAccounts(t *testing.T) {
 // A script arrives whole at its interpreter and leaves nothing behind; neither it nor what the
 // environment holds is ever in a process list.
 func TestScriptThroughAccounts(t *testing.T) {
+	t.Parallel()
 	accounts(t, sshdtest.Options{}, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
 		const secret = "tiger-lily-4711"
 		script := "# " + strings.Repeat("x", 200<<10) + "\nTOKEN=" + secret + "\n" + `echo "$# $1 $SECRET"; ps -A -o args= 2>/dev/null; cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' '; exit 3` + "\n"
 		var out bytes.Buffer
-		exit, err := m.Run(within(t, 20*time.Second), target, Command{
+		exit, err := m.Run(within(t, time.Minute), target, Command{
 			Argv: []string{"/bin/sh", "-s", "--", "it's $1 `id`"}, Env: []string{"SECRET=" + secret}, Stdin: strings.NewReader(script), Stdout: &out,
 		})
 		first, list, _ := strings.Cut(out.String(), "\n")
@@ -134,8 +138,9 @@ func TestScriptThroughAccounts(t *testing.T) {
 
 // What ends of itself, and what does not, on accounts with login shells of all kinds.
 func TestTimeoutThroughAccounts(t *testing.T) {
+	t.Parallel()
 	accounts(t, sshdtest.Options{}, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
-		exit, err := m.Run(within(t, 20*time.Second), target, Command{Argv: []string{"sleep", "300"}, Env: []string{"A=1"}, Timeout: 300 * time.Millisecond})
+		exit, err := m.Run(within(t, time.Minute), target, Command{Argv: []string{"sleep", "300"}, Env: []string{"A=1"}, Timeout: 300 * time.Millisecond})
 		kind(t, err, Timeout, PhaseOutput)
 		if exit.Orphan {
 			t.Error(err)
@@ -146,6 +151,7 @@ func TestTimeoutThroughAccounts(t *testing.T) {
 
 // A gateway works for accounts with login shells of all kinds, which all replace themselves by it.
 func TestGatewayThroughAccounts(t *testing.T) {
+	t.Parallel()
 	const script = "# '!\\\necho \"$1 $SECRET\"; ps -A -o args=; exit 3\n"
 	file, _ := install(t,
 		Permit{Name: "argv", Argv: words(printing("it's", "a!b", `\`, "$HOME", "\n", "é")...)},
@@ -167,7 +173,7 @@ func TestGatewayThroughAccounts(t *testing.T) {
 		}
 		_, err = promptly(t, m, target, s, Command{Argv: []string{"id"}})
 		kind(t, err, Config, PhaseExec)
-		exit, err = m.Run(within(t, 20*time.Second), target, Command{Argv: []string{"sleep", "300"}, Timeout: 300 * time.Millisecond})
+		exit, err = m.Run(within(t, time.Minute), target, Command{Argv: []string{"sleep", "300"}, Timeout: 300 * time.Millisecond})
 		kind(t, err, Timeout, PhaseOutput)
 		if exit.Orphan {
 			t.Error(err)

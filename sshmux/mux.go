@@ -96,6 +96,8 @@ type Mux struct {
 	counters counters
 	turns    turns
 	lockout  lockout
+	// killLimit is the constant of that name.
+	killLimit time.Duration
 
 	mu     sync.Mutex
 	closed bool
@@ -114,13 +116,14 @@ func New(o Options) *Mux {
 	}
 	o = o.withDefaults()
 	return &Mux{
-		options: o,
-		turns:   turns{every: time.Second / time.Duration(o.DialRate), most: o.MaxDials},
-		lockout: lockout{short: shortMemory, long: longMemory, lookup: lookup, doors: make(map[string]*door)},
-		buffers: sync.Pool{New: func() any { b := make([]byte, 16<<10); return &b }},
-		calls:   make(map[*call]bool),
-		links:   make(map[string]*link),
-		parted:  make(map[*link]bool),
+		options:   o,
+		killLimit: killLimit,
+		turns:     turns{every: time.Second / time.Duration(o.DialRate), most: o.MaxDials},
+		lockout:   lockout{short: shortMemory, long: longMemory, lookup: lookup, doors: make(map[string]*door)},
+		buffers:   sync.Pool{New: func() any { b := make([]byte, 16<<10); return &b }},
+		calls:     make(map[*call]bool),
+		links:     make(map[string]*link),
+		parted:    make(map[*link]bool),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -23,13 +25,31 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// More of them at a time than there are processors, since they wait most of the time.
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set(strconv.Itoa(4 * runtime.GOMAXPROCS(0)))
+	}
+	// Most of what rapid is for here starts processes; make servers has it try more.
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("30")
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // start returns a Mux, and a Target for a new sshd.
 func start(t testing.TB, o sshdtest.Options) (*Mux, Target, *sshdtest.Server) {
 	t.Helper()
 	s := sshdtest.Start(t, o)
-	return newMux(t, Options{}), target(s), s
+	return patient(newMux(t, Options{ConnectTimeout: sshdtest.Patience})), target(s), s
+}
+
+// patient has a Mux take its time for the end of commands, which on a machine that has far more to
+// do than it can is not proven within killLimit.
+func patient(m *Mux) *Mux {
+	m.killLimit = sshdtest.Patience
+	return m
 }
 
 func newMux(t testing.TB, o Options) *Mux {
@@ -61,7 +81,7 @@ func within(t testing.TB, d time.Duration) context.Context {
 func sh(t testing.TB, m *Mux, target Target, line string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
-	exit, err := m.Run(within(t, 20*time.Second), target, Command{Shell: line, Stdout: &out, Stderr: &errs})
+	exit, err := m.Run(within(t, time.Minute), target, Command{Shell: line, Stdout: &out, Stderr: &errs})
 	if err != nil || exit.Code != 0 {
 		t.Fatalf("Run(%q) = %+v, %v, stderr %q", line, exit, err, &errs)
 	}
@@ -79,6 +99,7 @@ func kind(t testing.TB, err error, k Kind, p Phase) *Error {
 }
 
 func TestOneConnectionForAllCommands(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	var wg sync.WaitGroup
 	for i := range 50 {
@@ -104,7 +125,7 @@ func TestExit(t *testing.T) {
 	f := func(line string, code int, signal string) {
 		t.Helper()
 		before := time.Now()
-		exit, err := m.Run(within(t, 10*time.Second), target, Command{Shell: line})
+		exit, err := m.Run(within(t, time.Minute), target, Command{Shell: line})
 		if err != nil || exit.Code != code || exit.Signal != signal || exit.Orphan {
 			t.Errorf("Run(%q) = %+v, %v, want code %d, signal %q", line, exit, err, code, signal)
 		}
@@ -123,29 +144,32 @@ func TestExit(t *testing.T) {
 }
 
 func TestArgvNotFound(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	var errs bytes.Buffer
-	exit, err := m.Run(within(t, 10*time.Second), target, Command{Argv: []string{"check_nothing"}, Stderr: &errs})
+	exit, err := m.Run(within(t, time.Minute), target, Command{Argv: []string{"check_nothing"}, Stderr: &errs})
 	if err != nil || exit.Code != 127 || !strings.Contains(errs.String(), "not found") {
 		t.Errorf("Run = %+v, %v, stderr %q, want code 127", exit, err, &errs)
 	}
 }
 
 func TestStreamsAreApart(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	var out, errs bytes.Buffer
-	exit, err := m.Run(within(t, 10*time.Second), target, Command{Shell: "echo out; echo err >&2; exit 2", Stdout: &out, Stderr: &errs})
+	exit, err := m.Run(within(t, time.Minute), target, Command{Shell: "echo out; echo err >&2; exit 2", Stdout: &out, Stderr: &errs})
 	if err != nil || exit.Code != 2 || out.String() != "out\n" || errs.String() != "err\n" {
 		t.Errorf("Run = %+v, %v, stdout %q, stderr %q", exit, err, &out, &errs)
 	}
 }
 
 func TestStdin(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	f := func(in io.Reader, env []string, want string) {
 		t.Helper()
 		var out bytes.Buffer
-		_, err := m.Run(within(t, 10*time.Second), target, Command{Argv: []string{"cat"}, Env: env, Stdin: in, Stdout: &out})
+		_, err := m.Run(within(t, time.Minute), target, Command{Argv: []string{"cat"}, Env: env, Stdin: in, Stdout: &out})
 		if err != nil || out.String() != want {
 			t.Errorf("cat = %q, %v, want %q", &out, err, want)
 		}
@@ -158,7 +182,7 @@ func TestStdin(t *testing.T) {
 	// One that never ends must not keep Run.
 	r, w := io.Pipe()
 	defer w.Close()
-	if _, err := m.Run(within(t, 10*time.Second), target, Command{Argv: []string{"true"}, Stdin: r}); err != nil {
+	if _, err := m.Run(within(t, time.Minute), target, Command{Argv: []string{"true"}, Stdin: r}); err != nil {
 		t.Error(err)
 	}
 }
@@ -173,7 +197,7 @@ func TestLargeAndBinaryOutput(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	exit, err := m.Run(within(t, 30*time.Second), target, Command{Shell: "cat " + file + "; cat " + file + " >&2", Stdout: &out, Stderr: &errs})
+	exit, err := m.Run(within(t, time.Minute), target, Command{Shell: "cat " + file + "; cat " + file + " >&2", Stdout: &out, Stderr: &errs})
 	if err != nil || exit.Code != 0 {
 		t.Fatalf("Run = %+v, %v", exit, err)
 	}
@@ -195,8 +219,9 @@ func (s *stubborn) Write(p []byte) (int, error) {
 }
 
 func TestWriterThatFails(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
-	exit, err := m.Run(within(t, 20*time.Second), target, Command{Shell: "head -c 8000000 /dev/zero; exit 1", Stdout: &stubborn{room: 1000}})
+	exit, err := m.Run(within(t, time.Minute), target, Command{Shell: "head -c 8000000 /dev/zero; exit 1", Stdout: &stubborn{room: 1000}})
 	if err != nil || exit.Code != 1 {
 		t.Errorf("Run = %+v, %v, want code 1", exit, err)
 	}
@@ -209,11 +234,11 @@ func TestBackgroundChildHoldsOutput(t *testing.T) {
 	for range 4 {
 		var out bytes.Buffer
 		start := time.Now()
-		exit, err := m.Run(within(t, 10*time.Second), target, Command{Shell: "sleep 300 & echo started; exit 1", Stdout: &out})
+		exit, err := m.Run(within(t, time.Minute), target, Command{Shell: "sleep 300 & echo started; exit 1", Stdout: &out})
 		if err != nil || exit.Code != 1 || out.String() != "started\n" {
 			t.Errorf("Run = %+v, %v, output %q", exit, err, &out)
 		}
-		if took := time.Since(start); took > 2500*time.Millisecond {
+		if took := time.Since(start); took > 20*time.Second {
 			t.Errorf("took %v", took)
 		}
 	}
@@ -238,7 +263,7 @@ func TestServerLimitsSessions(t *testing.T) {
 					wg.Go(func() {
 						var out bytes.Buffer
 						c := Command{Shell: fmt.Sprintf("sleep 0.1; echo x >>%s; echo %d; exit %d", file, i, i), Stdout: &out}
-						if exit, err := m.Run(within(t, 30*time.Second), target, c); err != nil || exit.Code != i || out.String() != fmt.Sprintln(i) {
+						if exit, err := m.Run(within(t, time.Minute), target, c); err != nil || exit.Code != i || out.String() != fmt.Sprintln(i) {
 							t.Errorf("Run = %+v, %v, output %q, want %d", exit, err, &out, i)
 						}
 					})
@@ -273,6 +298,7 @@ func TestServerLimitsSessions(t *testing.T) {
 }
 
 func TestProfileIsDropped(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{Profile: "echo Welcome to $(hostname)\nprintf 'no newline'\necho noise >&2\n"})
 	if got := sh(t, m, target, "echo OK"); got != "OK\n" {
 		t.Errorf("output = %q, want %q", got, "OK\n")
@@ -280,6 +306,7 @@ func TestProfileIsDropped(t *testing.T) {
 }
 
 func TestDirAndPath(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	dir := t.TempDir()
 	odd := filepath.Join(dir, "it's odd!\n$(x)")
@@ -293,11 +320,11 @@ func TestDirAndPath(t *testing.T) {
 	}
 	var out bytes.Buffer
 	c := Command{Argv: []string{"check_pwd"}, Path: []string{odd, filepath.Join(dir, "bin")}, Dir: odd, Stdout: &out}
-	if exit, err := m.Run(within(t, 10*time.Second), target, c); err != nil || exit.Code != 0 || out.String() != odd+"\n" {
+	if exit, err := m.Run(within(t, time.Minute), target, c); err != nil || exit.Code != 0 || out.String() != odd+"\n" {
 		t.Errorf("Run = %+v, %v, output %q, want %q", exit, err, &out, odd)
 	}
 	c.Dir = filepath.Join(dir, "missing")
-	_, err := m.Run(within(t, 10*time.Second), target, c)
+	_, err := m.Run(within(t, time.Minute), target, c)
 	kind(t, err, Config, PhaseExec)
 	if !strings.Contains(err.Error(), c.Dir) {
 		t.Errorf("err = %v, want one that names %s", err, c.Dir)
@@ -305,11 +332,12 @@ func TestDirAndPath(t *testing.T) {
 }
 
 func TestEnvIsNotInAProcessList(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	var out bytes.Buffer
 	env := []string{"TOKEN=hunter2", "LINES_OF=a\nb'c\n", "EMPTY="}
 	c := Command{Shell: `ps -ef; echo; printf '[%s][%s][%s]' "$TOKEN" "$LINES_OF" "$EMPTY"`, Env: env, Stdout: &out}
-	if exit, err := m.Run(within(t, 10*time.Second), target, c); err != nil || exit.Code != 0 {
+	if exit, err := m.Run(within(t, time.Minute), target, c); err != nil || exit.Code != 0 {
 		t.Fatalf("Run = %+v, %v", exit, err)
 	}
 	list, values, _ := strings.Cut(out.String(), "\n\n")
@@ -325,7 +353,7 @@ func TestPing(t *testing.T) {
 	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	for range 3 {
-		rtt, err := m.Ping(within(t, 10*time.Second), target)
+		rtt, err := m.Ping(within(t, time.Minute), target)
 		if err != nil || rtt <= 0 || rtt > 5*time.Second {
 			t.Errorf("Ping = %v, %v", rtt, err)
 		}

@@ -62,13 +62,14 @@ func (o *oracle) ssh(file, policy, alias string) (ok bool, said string) {
 func (o *oracle) judge(name, alias string, lines ...string) {
 	o.t.Helper()
 	o.t.Run(name, func(t *testing.T) {
+		t.Parallel()
 		for _, policy := range []HostKeyPolicy{Strict, AcceptNew} {
 			word := map[HostKeyPolicy]string{Strict: "yes", AcceptNew: "accept-new"}[policy]
 			theirs, ours := writeKnown(t, lines...), writeKnown(t, lines...)
 			want, said := o.ssh(theirs, word, alias)
 			target := o.target
 			target.KnownHosts, target.HostKeyPolicy, target.HostKeyAlias = []string{ours}, policy, alias
-			_, err := newMux(t, Options{}).Run(within(t, 20*time.Second), target, Command{Shell: "true"})
+			_, err := newMux(t, Options{}).Run(within(t, time.Minute), target, Command{Shell: "true"})
 			if (err == nil) != want {
 				t.Errorf("%s: we say %v, ssh says ok = %v: %s, of\n%s", policy, err, want, said, strings.Join(lines, "\n"))
 			}
@@ -82,7 +83,7 @@ func (o *oracle) judge(name, alias string, lines ...string) {
 				t.Errorf("ssh does not believe what we have written: %s\n%s", said, textOf(t, ours))
 			}
 			target.KnownHosts, target.HostKeyPolicy = []string{theirs}, Strict
-			_, err = newMux(t, Options{}).Run(within(t, 20*time.Second), target, Command{Shell: "true"})
+			_, err = newMux(t, Options{}).Run(within(t, time.Minute), target, Command{Shell: "true"})
 			if (err == nil) != want {
 				t.Errorf("%s: of the file as ssh has left it we say %v, want ok = %v", policy, err, want)
 			}
@@ -94,6 +95,7 @@ func (o *oracle) judge(name, alias string, lines ...string) {
 func (o *oracle) stricter(name, alias, says string, lines ...string) {
 	o.t.Helper()
 	o.t.Run(name, func(t *testing.T) {
+		t.Parallel()
 		if ok, said := o.ssh(writeKnown(t, lines...), "accept-new", alias); !ok {
 			t.Errorf("ssh is as strict: %s", said)
 		}
@@ -102,7 +104,7 @@ func (o *oracle) stricter(name, alias, says string, lines ...string) {
 			before := textOf(t, file)
 			target := o.target
 			target.KnownHosts, target.HostKeyPolicy, target.HostKeyAlias = []string{file}, policy, alias
-			_, err := newMux(t, Options{}).Run(within(t, 20*time.Second), target, Command{Shell: "true"})
+			_, err := newMux(t, Options{}).Run(within(t, time.Minute), target, Command{Shell: "true"})
 			if e := kind(t, err, HostKey, PhaseHostKey); !strings.Contains(e.Error(), says) {
 				t.Errorf("%s: err = %v, want one with %q", policy, e, says)
 			}

@@ -15,7 +15,7 @@ import (
 // probed returns the steps of a probe as text, and the last one.
 func probed(t *testing.T, m *Mux, target Target) (string, Step) {
 	t.Helper()
-	steps := m.Probe(within(t, 20*time.Second), target)
+	steps := m.Probe(within(t, time.Minute), target)
 	var names []string
 	for _, s := range steps {
 		names = append(names, s.Name)
@@ -27,6 +27,7 @@ func probed(t *testing.T, m *Mux, target Target) (string, Step) {
 }
 
 func TestProbe(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	_, port, _ := net.SplitHostPort(target.Addr)
 	target.Addr, target.HostKeyAlias = "localhost:"+port, "web"
@@ -36,7 +37,7 @@ func TestProbe(t *testing.T) {
 	server2 := other.PublicKey()
 	writeKey(t, file, text)
 	target.IdentityFiles = append([]string{file}, target.IdentityFiles...)
-	steps := m.Probe(within(t, 20*time.Second), target)
+	steps := m.Probe(within(t, time.Minute), target)
 	want := map[string]string{
 		"resolve": "127.0.0.1", "dial": "127.0.0.1:" + port, "banner": "SSH-2.0-OpenSSH", "kex": "ssh-ed25519", "ping": "5 round trips, from ",
 		"profile": "the login prints nothing of its own", "clock": "as Alf's", "sessions": "10 at a time, or more; Alf uses up to 5",
@@ -64,6 +65,7 @@ func TestProbe(t *testing.T) {
 func anew(t *testing.T) Target { return target(sshdtest.Start(t, sshdtest.Options{})) }
 
 func TestProbeFails(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	f := func(target Target, want string, k Kind, said string) {
 		t.Helper()
@@ -96,19 +98,20 @@ func TestProbeFails(t *testing.T) {
 // TestProbeSessions: it finds what sshd is set to, leaves no session and no process, and runs
 // beside the link's own commands.
 func TestProbeSessions(t *testing.T) {
+	t.Parallel()
 	f := func(allowed, most int, want string) {
 		t.Helper()
 		m, target, server := start(t, sshdtest.Options{MaxSessions: allowed})
 		target.MaxSessions = most
 		began := make(chan bool)
-		ctx, stop := context.WithCancel(within(t, 20*time.Second))
+		ctx, stop := context.WithCancel(within(t, time.Minute))
 		ended := make(chan error)
 		go func() {
 			_, err := m.Run(ctx, target, Command{Shell: "echo begun; sleep 60", Stdout: writerFunc(func([]byte) { close(began) })})
 			ended <- err
 		}()
 		<-began
-		steps := m.Probe(within(t, 20*time.Second), target)
+		steps := m.Probe(within(t, time.Minute), target)
 		if last := steps[len(steps)-2]; last.Name != "sessions" || last.Err != nil || last.Said != want {
 			t.Errorf("MaxSessions %d: %+v, want %q", allowed, last, want)
 		}
@@ -137,9 +140,10 @@ func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }
 
 // TestProbeProfile: what the login prints by itself is told, and where.
 func TestProbeProfile(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{Shell: "/bin/bash", Profile: "echo 'Welcome to \x1b[31mweb1'; echo 'quota exceeded' >&2", Config: []string{"Banner " + writeKnown(t, "keep out")}})
 	said := make(map[string]string)
-	for _, s := range m.Probe(within(t, 20*time.Second), target) {
+	for _, s := range m.Probe(within(t, time.Minute), target) {
 		if s.Err != nil {
 			t.Errorf("%s: %v", s.Name, s.Err)
 		}
@@ -157,6 +161,7 @@ func TestProbeProfile(t *testing.T) {
 }
 
 func TestProbeClock(t *testing.T) {
+	t.Parallel()
 	began := time.Unix(1_800_000_000, 300_000_000)
 	exit := Exit{Started: began, Ended: began.Add(400 * time.Millisecond)}
 	f := func(told, want string) {
@@ -177,6 +182,7 @@ func TestProbeClock(t *testing.T) {
 
 // TestProbeThroughBastion: a probe goes the way of the commands.
 func TestProbeThroughBastion(t *testing.T) {
+	t.Parallel()
 	m, target, _ := start(t, sshdtest.Options{})
 	bastion := sshdtest.Start(t, sshdtest.Options{})
 	target.Via = &Target{Name: "jump1", Addr: bastion.Addr, User: bastion.User, IdentityFiles: []string{bastion.ClientKey}, KnownHosts: []string{bastion.KnownHosts}}

@@ -12,6 +12,7 @@ import (
 )
 
 func TestPublicKeys(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	keygen := func(name string, args ...string) (file, public string) {
 		t.Helper()

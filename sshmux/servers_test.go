@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand"
 	"os"
@@ -16,25 +17,36 @@ import (
 	"alf/internal/sshdtest"
 )
 
-// servers runs f for each server, with a login of root's, with one of a normal user, and with a
-// server that is itself a normal user's.
+// allServers has TestServers take servers, too, that are themselves a normal user's; make servers
+// wants them. A command and its server belong to the same user there, as they do with a login of
+// root's.
+var allServers = flag.Bool("servers", false, "TestServers takes servers that a normal user runs, too")
+
+// servers runs f for each server, all at a time: with a login of root's, with one of a normal
+// user, and, if wanted, with a server that is itself a normal user's.
 func servers(t *testing.T, f func(t *testing.T, o sshdtest.Options)) {
 	for _, kind := range []sshdtest.Kind{sshdtest.OpenSSH, sshdtest.Dropbear, sshdtest.TinySSH} {
-		t.Run(kind.String(), func(t *testing.T) {
-			t.Run("normal", func(t *testing.T) { f(t, sshdtest.Options{Kind: kind, NormalUser: true}) })
-			if os.Geteuid() != 0 {
-				return
-			}
-			t.Run("root", func(t *testing.T) { f(t, sshdtest.Options{Kind: kind}) })
-			if kind != sshdtest.OpenSSH {
-				t.Run("unprivileged", func(t *testing.T) { f(t, sshdtest.Options{Kind: kind, Unprivileged: true}) })
-			}
-		})
+		run := func(name string, o sshdtest.Options) {
+			o.Kind = kind
+			t.Run(kind.String()+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				f(t, o)
+			})
+		}
+		run("normal", sshdtest.Options{NormalUser: true})
+		if os.Geteuid() != 0 {
+			continue
+		}
+		run("root", sshdtest.Options{})
+		if *allServers && kind != sshdtest.OpenSSH {
+			run("unprivileged", sshdtest.Options{Unprivileged: true})
+		}
 	}
 }
 
 // What a check needs holds with each server.
 func TestServers(t *testing.T) {
+	t.Parallel()
 	servers(t, func(t *testing.T, o sshdtest.Options) {
 		server := sshdtest.Start(t, o)
 		for _, test := range []struct {
@@ -53,7 +65,7 @@ func TestServers(t *testing.T) {
 			{"end", serverEnd}, // the last one
 		} {
 			t.Run(test.name, func(t *testing.T) {
-				test.run(t, newMux(t, Options{}), target(server), server)
+				test.run(t, patient(newMux(t, Options{})), target(server), server)
 				server.AwaitNoProcesses()
 			})
 		}
@@ -63,7 +75,7 @@ func TestServers(t *testing.T) {
 func serverExit(t *testing.T, m *Mux, target Target, _ *sshdtest.Server) {
 	f := func(line string, code int, signal string) {
 		t.Helper()
-		exit, err := m.Run(within(t, 10*time.Second), target, Command{Shell: line})
+		exit, err := m.Run(within(t, time.Minute), target, Command{Shell: line})
 		if err != nil || exit.Code != code || exit.Signal != signal || exit.Orphan {
 			t.Errorf("Run(%q) = %+v, %v, want code %d, signal %q", line, exit, err, code, signal)
 		}
@@ -74,7 +86,7 @@ func serverExit(t *testing.T, m *Mux, target Target, _ *sshdtest.Server) {
 	f("kill -KILL $$", 137, "KILL")
 	f("kill -TERM $$", 143, "TERM")
 	var errs bytes.Buffer
-	exit, err := m.Run(within(t, 10*time.Second), target, Command{Argv: []string{"check_nothing"}, Stderr: &errs})
+	exit, err := m.Run(within(t, time.Minute), target, Command{Argv: []string{"check_nothing"}, Stderr: &errs})
 	if err != nil || exit.Code != 127 || errs.Len() == 0 {
 		t.Errorf("Run = %+v, %v, stderr %q, want code 127", exit, err, &errs)
 	}
@@ -84,7 +96,7 @@ func serverStreams(t *testing.T, m *Mux, target Target, _ *sshdtest.Server) {
 	var out, errs bytes.Buffer
 	const script = `pwd; cat; printf "%s\n" "$SECRET" "$@" >&2; exit 1`
 	argv := []string{"sh", "-c", script, "sh", "a b", "it's \"$HOME\" \\ !\n", "\xff\x01é", ""}
-	exit, err := m.Run(within(t, 10*time.Second), target, Command{
+	exit, err := m.Run(within(t, time.Minute), target, Command{
 		Argv: argv, Dir: "/usr", Env: []string{"SECRET=x'y\nz"}, Stdin: strings.NewReader("from here\x00\n"),
 		Stdout: &out, Stderr: &errs,
 	})
@@ -104,7 +116,7 @@ func serverOutput(t *testing.T, m *Mux, target Target, _ *sshdtest.Server) {
 	sent := make([]byte, 4<<20)
 	rand.New(rand.NewSource(1)).Read(sent)
 	var got bytes.Buffer
-	exit, err := m.Run(within(t, 30*time.Second), target, Command{Argv: []string{"cat"}, Stdin: bytes.NewReader(sent), Stdout: &got})
+	exit, err := m.Run(within(t, time.Minute), target, Command{Argv: []string{"cat"}, Stdin: bytes.NewReader(sent), Stdout: &got})
 	if err != nil || exit.Code != 0 || !bytes.Equal(got.Bytes(), sent) {
 		t.Errorf("Run = %+v, %v, %d bytes, want the %d that were sent", exit, err, got.Len(), len(sent))
 	}
@@ -120,7 +132,7 @@ func (w writer) Write(b []byte) (int, error) { return w(b) }
 func serverBackground(t *testing.T, m *Mux, target Target, server *sshdtest.Server) {
 	const line = "sleep 3600 & echo started; exit 1"
 	var out bytes.Buffer
-	exit, err := m.Run(within(t, 20*time.Second), target, Command{Shell: line, Stdout: &out, Timeout: 4 * time.Second})
+	exit, err := m.Run(within(t, time.Minute), target, Command{Shell: line, Stdout: &out, Timeout: 4 * time.Second})
 	if m.isOnce(target) {
 		if kind(t, err, Timeout, PhaseOutput); exit.Orphan || out.String() != "started\n" {
 			t.Errorf("Run = %+v, %v, output %q", exit, err, &out)
@@ -148,7 +160,7 @@ func serverMany(t *testing.T, m *Mux, target Target, _ *sshdtest.Server) {
 	for i := range 30 {
 		wg.Go(func() {
 			var out bytes.Buffer
-			exit, err := m.Run(within(t, 30*time.Second), target, Command{Shell: fmt.Sprint("sleep 0.1; echo ", i, "; exit ", i), Stdout: &out})
+			exit, err := m.Run(within(t, time.Minute), target, Command{Shell: fmt.Sprint("sleep 0.1; echo ", i, "; exit ", i), Stdout: &out})
 			if want := fmt.Sprintln(i); err != nil || exit.Code != i || out.String() != want {
 				t.Errorf("Run = %+v, %v, output %q, want %q", exit, err, &out, want)
 			}
@@ -168,7 +180,7 @@ const hardened = `trap "" TERM; (sleep 3600 & echo $! >&2); echo ready; while :;
 // expired runs a command whose time is over soon after it has begun, and checks that nothing of
 // it is left.
 func expired(t *testing.T, m *Mux, target Target) {
-	ctx, cancel := context.WithCancelCause(within(t, 30*time.Second))
+	ctx, cancel := context.WithCancelCause(within(t, time.Minute))
 	defer cancel(nil)
 	exit, err := m.Run(ctx, target, Command{Shell: hardened, Stdout: writer(func(b []byte) (int, error) {
 		cancel(context.DeadlineExceeded)
@@ -181,7 +193,7 @@ func expired(t *testing.T, m *Mux, target Target) {
 }
 
 func serverTimeout(t *testing.T, m *Mux, target Target, server *sshdtest.Server) {
-	exit, err := m.Run(within(t, 30*time.Second), target, Command{Shell: "echo; exec sleep 3600", Timeout: 300 * time.Millisecond})
+	exit, err := m.Run(within(t, time.Minute), target, Command{Shell: "echo; exec sleep 3600", Timeout: 300 * time.Millisecond})
 	if kind(t, err, Timeout, PhaseOutput); exit.Orphan {
 		t.Errorf("err = %v, want one that was killed", err)
 	}
@@ -212,9 +224,9 @@ func serverTimeouts(t *testing.T, m *Mux, target Target, server *sshdtest.Server
 
 // Signs of life are answered, beside a command and without one.
 func serverAlive(t *testing.T, _ *Mux, target Target, server *sshdtest.Server) {
-	m := newMux(t, Options{KeepaliveInterval: 20 * time.Millisecond, KeepaliveTimeout: 2 * time.Second})
+	m := newMux(t, Options{KeepaliveInterval: 20 * time.Millisecond, KeepaliveTimeout: sshdtest.Patience})
 	for range 2 {
-		if rtt, err := m.Ping(within(t, 10*time.Second), target); err != nil || rtt <= 0 {
+		if rtt, err := m.Ping(within(t, time.Minute), target); err != nil || rtt <= 0 {
 			t.Fatalf("Ping = %v, %v", rtt, err)
 		}
 	}
@@ -223,18 +235,18 @@ func serverAlive(t *testing.T, _ *Mux, target Target, server *sshdtest.Server) {
 		t.Errorf("Stats() = %+v", s)
 	}
 	// One that does not answer is found out.
-	m = newMux(t, Options{KeepaliveInterval: 50 * time.Millisecond, KeepaliveTimeout: 50 * time.Millisecond})
+	m = newMux(t, Options{KeepaliveInterval: time.Second, KeepaliveTimeout: time.Second})
 	begun := make(chan struct{})
 	var once sync.Once
 	done := make(chan error, 1)
 	go func() {
-		_, err := m.Run(within(t, 30*time.Second), target, Command{Shell: "echo; exec sleep 3600", Stdout: writer(func(b []byte) (int, error) {
+		_, err := m.Run(within(t, time.Minute), target, Command{Shell: "echo; exec sleep 3600", Stdout: writer(func(b []byte) (int, error) {
 			once.Do(func() { close(begun) })
 			return len(b), nil
 		})})
 		done <- err
 	}()
-	<-begun
+	await(t, begun, done)
 	server.Pause()
 	err := <-done
 	server.Resume()
@@ -244,8 +256,18 @@ func serverAlive(t *testing.T, _ *Mux, target Target, server *sshdtest.Server) {
 	server.KillProcesses()
 }
 
+// await waits until a command has begun, and fails the test if it has ended instead.
+func await(t *testing.T, begun <-chan struct{}, done <-chan error) {
+	t.Helper()
+	select {
+	case <-begun:
+	case err := <-done:
+		t.Fatalf("Run = %v before it has begun", err)
+	}
+}
+
 func serverProbe(t *testing.T, m *Mux, target Target, _ *sshdtest.Server) {
-	steps := m.Probe(within(t, 20*time.Second), target)
+	steps := m.Probe(within(t, time.Minute), target)
 	ran := slices.ContainsFunc(steps, func(s Step) bool { return s.Name == PhaseExec.String() && s.Said != "" })
 	if last := steps[len(steps)-1]; last.Err != nil || !ran {
 		t.Errorf("Probe = %+v", steps)
@@ -259,19 +281,19 @@ func serverEnd(t *testing.T, m *Mux, target Target, server *sshdtest.Server) {
 		var once sync.Once
 		done := make(chan error, 1)
 		go func() {
-			_, err := m.Run(within(t, 30*time.Second), target, Command{Shell: "echo; exec sleep 3600", Stdout: writer(func(b []byte) (int, error) {
+			_, err := m.Run(within(t, time.Minute), target, Command{Shell: "echo; exec sleep 3600", Stdout: writer(func(b []byte) (int, error) {
 				once.Do(func() { close(begun) })
 				return len(b), nil
 			})})
 			done <- err
 		}()
-		<-begun
+		await(t, begun, done)
 		server.Restart()
 		kind(t, <-done, Transport, PhaseOutput)
 		server.KillProcesses() // no server ends what it runs because it ends itself
 	}
 	sshdtest.Await(t, "a new connection", func() bool {
-		exit, err := m.Run(within(t, 10*time.Second), target, Command{Shell: "exit 3"})
+		exit, err := m.Run(within(t, time.Minute), target, Command{Shell: "exit 3"})
 		return err == nil && exit.Code == 3
 	})
 }

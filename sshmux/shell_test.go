@@ -13,6 +13,7 @@ import (
 // Accounts that run no commands, as sshd and login shells say so: none of their exit statuses
 // is a result.
 func TestShellsThatRefuse(t *testing.T) {
+	t.Parallel()
 	f := func(said string, o sshdtest.Options) {
 		t.Helper()
 		if _, err := os.Stat(o.Shell); err != nil {
@@ -20,6 +21,7 @@ func TestShellsThatRefuse(t *testing.T) {
 			return
 		}
 		t.Run(filepath.Base(o.Shell), func(t *testing.T) {
+			t.Parallel()
 			m, target, _ := start(t, o)
 			if target.Password = o.Expired; o.Expired != "" {
 				target.IdentityFiles = nil
@@ -29,7 +31,7 @@ func TestShellsThatRefuse(t *testing.T) {
 				{Argv: []string{"true"}, Env: []string{"A=1"}},
 				{Argv: []string{"sh", "-s"}, Stdin: strings.NewReader("exit 0\n")},
 			} {
-				_, err := m.Run(within(t, 10*time.Second), target, c)
+				_, err := m.Run(within(t, time.Minute), target, c)
 				if e := kind(t, err, Auth, PhaseExec); !strings.Contains(e.Error(), said) {
 					t.Errorf("err = %v, want what was said: %q", e, said)
 				}

@@ -27,7 +27,7 @@ func textOf(t testing.TB, file string) string {
 // shown has the host show its key.
 func shown(t *testing.T, m *Mux, target Target) *Shown {
 	t.Helper()
-	s, err := m.HostKey(within(t, 10*time.Second), target)
+	s, err := m.HostKey(within(t, time.Minute), target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,6 +35,7 @@ func shown(t *testing.T, m *Mux, target Target) *Shown {
 }
 
 func TestTrust(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	if s := shown(t, m, target); s.Problem != nil || s.New() {
 		t.Errorf("a known key: %v", s.Problem)
@@ -77,6 +78,7 @@ func TestOtherType(t *testing.T) {
 
 // TestTrustBehindBastion: the key is looked at from the bastion.
 func TestTrustBehindBastion(t *testing.T) {
+	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
 	bastion := sshdtest.Start(t, sshdtest.Options{})
 	via := Target{Name: "jump1", Addr: bastion.Addr, User: bastion.User, IdentityFiles: []string{bastion.ClientKey}, KnownHosts: []string{bastion.KnownHosts}}
@@ -85,7 +87,7 @@ func TestTrustBehindBastion(t *testing.T) {
 		t.Errorf("HostKey() = %+v, %d logins to the bastion, want 1", s, bastion.Accepted())
 	}
 	via.KnownHosts = []string{filepath.Join(t.TempDir(), "missing")}
-	_, err := m.HostKey(within(t, 10*time.Second), target)
+	_, err := m.HostKey(within(t, time.Minute), target)
 	kind(t, err, HostKey, PhaseDial)
 }
 
@@ -206,6 +208,7 @@ func TestReplaceRefuses(t *testing.T) {
 
 // TestReplaceLosesNoLine: what another process appends meanwhile is not lost.
 func TestReplaceLosesNoLine(t *testing.T) {
+	t.Parallel()
 	file := writeKnown(t, "# one")
 	before, err := os.Stat(file)
 	if err != nil {

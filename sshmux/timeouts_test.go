@@ -40,6 +40,10 @@ func manyTimeouts(t *testing.T, o sshdtest.Options, n int) {
 		begin = alone
 	}
 	m, target, server := begin(t, o)
+	quiet := flag.Lookup("test.parallel").Value.String() == "1" // nothing runs beside this, as with make timeouts
+	if quiet {
+		m.killLimit = killLimit
+	}
 	sh(t, m, target, "true")
 	server.AwaitNoProcesses()
 	before := m.Stats().Totals
@@ -79,8 +83,8 @@ func manyTimeouts(t *testing.T, o sshdtest.Options, n int) {
 	t.Logf("remote processes left after %d timeouts: %d", n, len(server.Processes()))
 	t.Logf("of commands that could not be proven to have ended: %d", unproven.Load())
 	t.Logf("slots in use: %d before, %d after; of %d", before.InUse, s.InUse, s.Links[0].MaxSessions)
-	// Other tests run beside the short version; what is left of all, TestMain finds.
-	if flag.Lookup("test.parallel").Value.String() == "1" {
+	// Of what is left by the short version, beside which other tests run, TestMain tells.
+	if quiet {
 		sshdtest.Await(t, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= goroutines })
 	}
 	t.Logf("goroutines: %d before, %d after", goroutines, runtime.NumGoroutine())

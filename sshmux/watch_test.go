@@ -83,7 +83,7 @@ func TestWatchdogIsInvisible(t *testing.T) {
 		run := func(m *Mux, target Target, c Command) string {
 			var out, errs bytes.Buffer
 			c.Stdout, c.Stderr = &out, &errs
-			exit, err := m.Run(within(t, 10*time.Second), target, c)
+			exit, err := m.Run(within(t, time.Minute), target, c)
 			return fmt.Sprintf("%d %s %v %q %q", exit.Code, exit.Signal, err, &out, &errs)
 		}
 		for _, c := range []Command{
@@ -111,12 +111,14 @@ func TestWatchdogIsInvisible(t *testing.T) {
 			t.Errorf("with standard input: %s, want %s", got, want)
 		}
 		// Output ends with the command, not a second later.
-		start := time.Now()
+		shortest := time.Hour
 		for range 5 {
+			start := time.Now()
 			run(one, here, Command{Shell: "true"})
+			shortest = min(shortest, time.Since(start))
 		}
-		if took := time.Since(start); took > 5*outputGrace {
-			t.Errorf("five commands took %v: each waits for its watchdog", took)
+		if shortest > outputGrace {
+			t.Errorf("the shortest of five commands took %v: each waits for its watchdog", shortest)
 		}
 	})
 }
@@ -127,7 +129,7 @@ func TestWatchdogInShells(t *testing.T) {
 	m, target, _ := start(t, sshdtest.Options{})
 	sh(t, m, target, "true")
 	bin := tools(t, nil, "ps", "sleep", "grep", "sh")
-	f := func(shell []string, path, command, lastWord, want string) {
+	f := func(t *testing.T, shell []string, path, command, lastWord, want string) {
 		t.Helper()
 		r, err := newRequest(Command{Shell: command})
 		if err != nil {
@@ -167,14 +169,18 @@ func TestWatchdogInShells(t *testing.T) {
 		}
 	}
 	for _, shell := range loginShells(t) {
-		for _, path := range []string{os.Getenv("PATH"), bin} {
-			f(shell, path, endless[1], "WORD\n", "\nWORD 0\n")
-			f(shell, path, endless[1], "other\n", "")
-			f(shell, path, endless[1], "", "")
+		for name, path := range map[string]string{"machine": os.Getenv("PATH"), "bare": bin} {
+			t.Run(shell[0]+" "+name, func(t *testing.T) {
+				t.Parallel()
+				f(t, shell, path, endless[1], "WORD\n", "\nWORD 0\n")
+				f(t, shell, path, endless[1], "other\n", "")
+				f(t, shell, path, endless[1], "", "")
+				if shell[0] == "sh" {
+					f(t, shell, path, endless[2], "WORD\n", "\nWORD 0\n")
+				}
+			})
 		}
 	}
-	f([]string{"sh", "-c"}, os.Getenv("PATH"), endless[2], "WORD\n", "\nWORD 0\n")
-	f([]string{"sh", "-c"}, bin, endless[2], "WORD\n", "\nWORD 0\n")
 }
 
 func TestEpilogue(t *testing.T) {

@@ -2,7 +2,6 @@ package sshdtest
 
 import (
 	"crypto/ed25519"
-	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -106,32 +105,16 @@ func (s *Server) prepare(o Options) {
 // a folder that everybody may write to, since tinysshd trusts no keys there.
 func (s *Server) makeAccount(o Options) {
 	s.t.Helper()
-	s.User = "alf-t-" + strings.ToLower(rand.Text()[:8])
-	s.home = "/home/" + s.User
-	args := []string{"--system", "--create-home", "--home-dir", s.home, "--shell", "/bin/sh", "--password", "*"}
+	var further []string
 	if !o.NormalUser && !o.Unprivileged {
-		args = append(args, "--non-unique", "--uid", "0")
+		further = []string{"--non-unique", "--uid", "0"}
 	}
-	s.t.Cleanup(func() {
-		var out []byte
-		if !soon(func() bool {
-			out, _ = exec.Command("userdel", "--force", "--remove", s.User).CombinedOutput()
-			_, err := user.Lookup(s.User)
-			return err != nil
-		}) {
-			s.t.Errorf("remove account %s: %s", s.User, out)
-		}
-	})
-	var out []byte
-	Await(s.t, "account "+s.User, func() bool { // another test may hold the lock of the file
-		out, _ = exec.Command("useradd", append(args, s.User)...).CombinedOutput()
-		_, err := user.Lookup(s.User)
-		return err == nil
-	})
+	s.User = newAccount(s.t, true, "/bin/sh", further...)
 	u, err := user.Lookup(s.User)
 	if err != nil {
-		s.t.Fatalf("make account %s: %v: %s", s.User, err, out)
+		s.t.Fatal(err)
 	}
+	s.home = u.HomeDir
 	uid, err1 := strconv.Atoi(u.Uid)
 	gid, err2 := strconv.Atoi(u.Gid)
 	if err1 != nil || err2 != nil {

@@ -9,7 +9,6 @@ package sshdtest
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
@@ -31,7 +30,7 @@ import (
 )
 
 // Patience is how long the helpers of this package wait for something that must come to pass.
-const Patience = 10 * time.Second
+const Patience = 30 * time.Second
 
 // mark is the environment variable by which the processes of a server's logins are found
 // again.
@@ -65,8 +64,6 @@ type Options struct {
 	// Shell logs in as an account of its own with this login shell, which is removed at the end.
 	// It needs root; without, the test is skipped.
 	Shell string
-	// Account, with Shell, is the name of that account; empty makes one of the shell's.
-	Account string
 	// Password, with Shell, is the password of that account.
 	Password string
 	// Expired, with Shell, is the password of that account, which must be changed at once.
@@ -156,8 +153,7 @@ func login(t testing.TB, o Options) string {
 	name := "root"
 	switch {
 	case o.Shell != "":
-		name = cmp.Or(o.Account, "alf-test-"+filepath.Base(o.Shell))
-		addShellUser(t, name, o)
+		name = addShellUser(t, o)
 	case o.NormalUser:
 		name = "alf-test"
 		addUser(t, name)
@@ -171,37 +167,36 @@ func addUser(t testing.TB, name string) {
 	if _, err := user.Lookup(name); err == nil {
 		return
 	}
-	// The password "*" fits nothing, while useradd's default "!" locks the account for keys,
-	// too.
-	out, err := exec.Command("useradd", "--system", "--create-home", "--home-dir", "/home/"+name, "--shell", "/bin/sh", "--password", "*", name).CombinedOutput()
-	if err == nil {
-		return
-	}
-	// The test of another package may have made the account meanwhile.
-	Await(t, "account "+name+": "+string(out), func() bool { _, err := user.Lookup(name); return err == nil })
+	Await(t, "account "+name, func() bool { // another test may make it meanwhile
+		unlock := lockAccounts(t)
+		if unlock == nil {
+			return false
+		}
+		defer unlock()
+		if _, err := user.Lookup(name); err == nil {
+			return true
+		}
+		// The password is as that of newAccount.
+		out, err := exec.Command("useradd", "--system", "--create-home", "--home-dir", "/home/"+name, "--shell", "/bin/sh", "--password", "*", name).CombinedOutput()
+		if err != nil && !lockedOut(out) {
+			t.Fatalf("make account %s: %v: %s", name, err, out)
+		}
+		return err == nil
+	})
 }
 
-// addShellUser makes an account for the length of the test.
-func addShellUser(t testing.TB, name string, o Options) {
+// addShellUser makes an account for the length of the test, and returns its name.
+func addShellUser(t testing.TB, o Options) string {
 	t.Helper()
-	run := func(in string, args ...string) {
-		t.Helper()
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Stdin = strings.NewReader(in)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%q: %v: %s", args, err, out)
-		}
-	}
-	exec.Command("userdel", "--force", name).Run() // of a test that was killed
-	run("", "useradd", "--system", "--no-create-home", "--home-dir", "/", "--shell", o.Shell, "--password", "*", name)
-	t.Cleanup(func() { exec.Command("userdel", "--force", name).Run() })
+	name := newAccount(t, false, o.Shell)
 	if o.Password != "" {
-		run(name+":"+o.Password+"\n", "chpasswd")
+		Administer(t, name+":"+o.Password+"\n", "chpasswd")
 	}
 	if o.Expired != "" {
-		run(name+":"+o.Expired, "chpasswd")
-		run("", "chage", "--lastday", "0", name)
+		Administer(t, name+":"+o.Expired, "chpasswd")
+		Administer(t, "", "chage", "--lastday", "0", name)
 	}
+	return name
 }
 
 // refuseLocked skips the test if sshd would refuse the account whatever its key (RULES S9).
