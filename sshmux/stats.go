@@ -65,7 +65,7 @@ type LinkState string
 // The states of a link.
 const (
 	Down     LinkState = "down"
-	Idle     LinkState = "idle" // closed because nobody used it for Target.IdleTimeout
+	Idle     LinkState = "idle" // closed because nobody used it for Target.IdleTimeout, or because each command has a connection of its own
 	Dialling LinkState = "dialling"
 	Up       LinkState = "up"
 )
@@ -133,10 +133,10 @@ func (c *counters) totals() Totals {
 		States:     map[LinkState]int{Down: 0, Idle: 0, Dialling: 0, Up: 0},
 	}
 	for _, p := range Phases() {
-		if p > PhaseAuth {
+		t.Failures[p] = 0
+		if p == PhaseAuth {
 			break // what comes after the login is no failure to connect
 		}
-		t.Failures[p] = 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
