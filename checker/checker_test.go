@@ -16,6 +16,7 @@ import (
 
 	"alf"
 	"alf/checker"
+	"alf/sshmux"
 	"alf/state"
 	"alf/state/memory"
 )
@@ -400,6 +401,9 @@ func TestHowResultsAreRead(t *testing.T) {
 		fmt.Fprint(e.Stdout, "half")
 		return alf.Exit{}, &alf.RunError{Cause: alf.CauseTimeout, Err: errors.New("no end"), Orphan: true}
 	}), nil, want{alf.Critical, alf.CauseTimeout, "(Service check timed out after 1m0s, and processes of it may live on) half"})
+	f("login that hangs", answering(func(context.Context, alf.Execution) (alf.Exit, error) {
+		return alf.Exit{}, &alf.RunError{Cause: alf.CauseTimeout, Phase: sshmux.PhaseExec.String(), Err: errors.New("no end"), Orphan: true}
+	}), nil, want{alf.Critical, alf.CauseTimeout, "(Service check timed out after 1m0s, before the login had begun it, and processes of it may live on)"})
 	f("transport", fails(alf.CauseTransport, "half"), nil, want{alf.Unknown, alf.CauseTransport, "no route"})
 	f("config", answering(func(context.Context, alf.Execution) (alf.Exit, error) { return alf.Exit{}, errors.New("odd") }), nil,
 		want{alf.Unknown, alf.CauseConfig, "odd"})

@@ -231,17 +231,25 @@ func failed(r *alf.Result, s *alf.Service, stdout *clip, err error) {
 	r.Cause = why.Cause
 	if why.Cause == alf.CauseTimeout {
 		take(r, s, stdout)
-		said := fmt.Sprintf("(%s check timed out after %s)", kind(s), s.Timeout)
-		if why.Orphan {
-			said = fmt.Sprintf("(%s check timed out after %s, and processes of it may live on)", kind(s), s.Timeout)
-		}
-		r.Status, r.Output = s.TimeoutStatus, strings.TrimSpace(said+" "+r.Output)
+		r.Status, r.Output = s.TimeoutStatus, strings.TrimSpace(timedOut(s, why)+" "+r.Output)
 		return
 	}
 	r.Status, r.Output = alf.Unknown, strings.ReplaceAll(why.Error(), "\n", "; ")
 	if s.Key.IsHost() || s.IsLink() {
 		r.Status = alf.Critical
 	}
+}
+
+// timedOut says as Nagios does that time was up, and what Nagios does not know.
+func timedOut(s *alf.Service, why *alf.RunError) string {
+	said := fmt.Sprintf("%s check timed out after %s", kind(s), s.Timeout)
+	if why.Phase == "exec" {
+		said += ", before the login had begun it" // its profile hangs, or the home folder: it is not the plugin that is slow
+	}
+	if why.Orphan {
+		said += ", and processes of it may live on"
+	}
+	return "(" + said + ")"
 }
 
 func kind(s *alf.Service) string {

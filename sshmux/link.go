@@ -379,10 +379,14 @@ func (l *link) mourn(c *conn, cause error) bool {
 		l.conn = nil
 	}
 	l.retired = slices.DeleteFunc(l.retired, func(r *conn) bool { return r == c })
+	spent := c.isOnce() && !c.isFresh()
+	if c.isOnce() && (spent || errors.Is(cause, errSpent)) && l.lastAt.Before(c.since) {
+		l.idle = true // such a host is well without a connection, unless a later login has failed
+	}
 	if errors.Is(cause, errUnwanted) || errors.Is(cause, errSpent) || errors.Is(cause, errIdle) || errors.Is(cause, ErrClosed) {
 		return false
 	}
-	if c.isOnce() && !c.isFresh() { // as it must; a command that it took along says so itself
+	if spent { // as it must; a command that it took along says so itself
 		l.failures = 0
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -63,13 +64,51 @@ func TestUnusedConnectionOfOneSession(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		s := m.Stats()
-		if l := s.Links[0]; s.States[Up] != 0 || l.Failures != 0 || s.Lost != 0 {
-			t.Errorf("Stats() = %+v, want a link that is down and has not failed", s)
+		if l := s.Links[0]; s.States[Idle] != 1 || l.State != Idle || l.Failures != 0 || s.Lost != 0 {
+			t.Errorf("Stats() = %+v, want a link that is idle and has not failed", s)
 		}
 		runOK(t, m, target)
 		if h.keepalives != 0 {
 			t.Errorf("the host was sent %d global requests, which it does not know", h.keepalives)
 		}
+	})
+}
+
+// Between commands there is no connection, and nothing is wrong: such a host must not be among
+// those that are down, which people are told of. It is when a login has failed.
+func TestIdleWithoutConnection(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, m *Mux, h *host, target Target) {
+		h.config.ServerVersion = onceGreeting + "_20230101"
+		h.once(0)
+		f := func(when string, want LinkState) {
+			t.Helper()
+			synctest.Wait()
+			if s := m.Stats(); s.Links[0].State != want || s.States[want] != 1 || m.Totals().States[want] != 1 {
+				t.Errorf("%s: Stats() = %+v, want a link that is %s", when, s, want)
+			}
+		}
+		runOK(t, m, target)
+		f("after a command", Idle)
+		if _, err := m.Ping(t.Context(), target); err != nil {
+			t.Fatal(err)
+		}
+		f("after a sign of life", Idle)
+
+		h.once(10 * time.Second)
+		var wg sync.WaitGroup
+		wg.Go(func() { runOK(t, m, target) })
+		time.Sleep(time.Second)
+		f("during a command", Up)
+		h.down = errors.New("no route to host")
+		if exit, err := m.Run(t.Context(), target, Command{Argv: []string{"check"}}); err == nil {
+			t.Fatalf("Run() = %+v, want an error", exit)
+		}
+		wg.Wait()
+		f("when a login has failed since the one of the last command", Down)
+		h.down = nil
+		time.Sleep(2 * time.Minute)
+		runOK(t, m, target)
+		f("when it is back", Idle)
 	})
 }
 

@@ -65,7 +65,7 @@ type LinkState string
 // The states of a link.
 const (
 	Down     LinkState = "down"
-	Idle     LinkState = "idle" // closed because nobody used it for Target.IdleTimeout
+	Idle     LinkState = "idle" // closed because nobody used it for Target.IdleTimeout, or because each command has a connection of its own
 	Dialling LinkState = "dialling"
 	Up       LinkState = "up"
 )
@@ -133,7 +133,8 @@ func (c *counters) totals() Totals {
 		States:     map[LinkState]int{Down: 0, Idle: 0, Dialling: 0, Up: 0},
 	}
 	for _, p := range Phases() {
-		if t.Failures[p] = 0; p == PhaseAuth {
+		t.Failures[p] = 0
+		if p == PhaseAuth {
 			break // what comes after the login is no failure to connect
 		}
 	}

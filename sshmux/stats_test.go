@@ -115,3 +115,17 @@ func BenchmarkTotals(b *testing.B) {
 		m.Totals()
 	}
 }
+
+// A counter that is not there before its first failure hides that failure from increase().
+func TestFailuresFromTheStart(t *testing.T) {
+	m := newMux(t, Options{})
+	got := m.Totals().Failures
+	for _, p := range []Phase{PhaseResolve, PhaseDial, PhaseBanner, PhaseKex, PhaseHostKey, PhaseAuth} {
+		if n, ok := got[p]; !ok || n != 0 {
+			t.Errorf("Totals().Failures = %v, want %s: 0 in it", got, p)
+		}
+	}
+	if len(got) != 6 {
+		t.Errorf("Totals().Failures = %v, want what a dial has, and no more", got)
+	}
+}
