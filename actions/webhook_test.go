@@ -106,6 +106,30 @@ func TestWebhookTemplate(t *testing.T) {
 	}
 }
 
+// TestMistakes: what would go wrong when it is too late is refused, for notifications of all
+// types, and so is what would have no effect.
+func TestMistakes(t *testing.T) {
+	f := func(w Webhook, want string) {
+		t.Helper()
+		w.URL = "http://127.0.0.1/"
+		switch err := w.Validate(); {
+		case want == "" && err != nil:
+			t.Errorf("%+v: %v", w, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%+v: %v, want %q", w, err, want)
+		}
+	}
+	f(Webhook{Body: `{"a": {{if eq .Type "RECOVERY"}}"over"{{else}}{{json .Output}}{{end}}}`}, "")
+	f(Webhook{Body: `{"a": {{if eq .Type "RECOVERY"}}over{{else}}{{json .Output}}{{end}}}`}, "with .Type RECOVERY: what comes of it is not always JSON")
+	f(Webhook{Body: `{"a": {{if eq .Type "DOWNTIMECANCELLED"}}{{json .Outptu}}{{else}}1{{end}}}`}, "with .Type DOWNTIMECANCELLED: 1:")
+	f(Webhook{Body: `{"a": {{if eq .State "OK"}}{{else}}1{{end}}}`}, "with .Type RECOVERY: what comes of it is not always JSON")
+	f(Webhook{Body: `{"a": "{{.Output}}"}`}, "what comes of it is not always JSON")
+	for _, name := range []string{"host", "User-Agent", "Trailer", "idempotency-key"} {
+		f(Webhook{Headers: map[string]alf.Secret{name: "x"}}, http.CanonicalHeaderKey(name)+" is set by Alf itself")
+	}
+	f(Webhook{Headers: map[string]alf.Secret{"X-Team": "web"}}, "")
+}
+
 // TestAnswers: which answers mean that a message has arrived, that it comes again,
 // when, and that it never does.
 func TestAnswers(t *testing.T) {
