@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -159,17 +160,33 @@ func (p *poster) hide(s alf.Secret) {
 		}
 	}
 	add(string(s))
+	for word := range strings.FieldsSeq(string(s)) {
+		add(word) // a token that follows the name of its scheme
+	}
 	if u, err := url.Parse(string(s)); err == nil && u.Host != "" {
 		add(u.RequestURI())
 		add(u.RawQuery)
 		add(u.Path)
+		for _, values := range u.Query() {
+			for _, value := range values {
+				add(value)
+				add(url.QueryEscape(value))
+			}
+		}
 		for part := range strings.SplitSeq(u.Path, "/") {
 			if len(part) > 2*least {
 				add(part)
+				add(url.PathEscape(part))
 			}
 		}
-		if password, ok := u.User.Password(); ok {
+		if u.User != nil {
+			name := u.User.Username()
+			password, ok := u.User.Password()
+			if !ok {
+				add(name) // alone, it is a token
+			}
 			add(password)
+			add(base64.StdEncoding.EncodeToString([]byte(name + ":" + password))) // as the header has it
 		}
 	}
 	slices.SortFunc(p.secrets, func(a, b string) int { return len(b) - len(a) })

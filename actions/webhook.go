@@ -72,7 +72,7 @@ func (w *Webhook) Validate() error {
 }
 
 func checkHeader(name string, value alf.Secret) error {
-	own := []string{idHeader, timeHeader, signatureHeader, contentType, "Content-Length", "Transfer-Encoding", "Connection"}
+	own := []string{idHeader, timeHeader, signatureHeader, contentType, "Content-Length", "Transfer-Encoding", "Connection", "Host", "User-Agent", "Trailer"}
 	switch canonical := http.CanonicalHeaderKey(name); {
 	case !headerName(name):
 		return fmt.Errorf("%q is no name of a header", name)
@@ -98,7 +98,7 @@ func headerValue(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
 
-// checkBody fills in the template for a notification that is hard on it.
+// checkBody fills in the template for notifications of all types that are hard on it.
 func (w *Webhook) checkBody() error {
 	t, err := w.template()
 	if err != nil {
@@ -107,7 +107,24 @@ func (w *Webhook) checkBody() error {
 	if t == nil {
 		return nil
 	}
-	text, err := fill(t, newDocument(sample()))
+	if err := w.checkFor(t, sample()); err != nil {
+		return err
+	}
+	for kind := alf.TypeRecovery; kind <= alf.TypeDowntimeCancelled; kind++ {
+		n := sample()
+		n.Type = kind
+		if kind != alf.TypeAcknowledgement {
+			n.Status = alf.OK
+		}
+		if err := w.checkFor(t, n); err != nil {
+			return fmt.Errorf("with .Type %s: %w", kind, err)
+		}
+	}
+	return nil
+}
+
+func (w *Webhook) checkFor(t *template.Template, n *alf.Notification) error {
+	text, err := fill(t, newDocument(n))
 	if err != nil {
 		return err
 	}

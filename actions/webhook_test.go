@@ -11,6 +11,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
@@ -22,6 +23,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +106,30 @@ func TestWebhookTemplate(t *testing.T) {
 	}
 }
 
+// TestMistakes: what would go wrong when it is too late is refused, for notifications of all
+// types, and so is what would have no effect.
+func TestMistakes(t *testing.T) {
+	f := func(w Webhook, want string) {
+		t.Helper()
+		w.URL = "http://127.0.0.1/"
+		switch err := w.Validate(); {
+		case want == "" && err != nil:
+			t.Errorf("%+v: %v", w, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%+v: %v, want %q", w, err, want)
+		}
+	}
+	f(Webhook{Body: `{"a": {{if eq .Type "RECOVERY"}}"over"{{else}}{{json .Output}}{{end}}}`}, "")
+	f(Webhook{Body: `{"a": {{if eq .Type "RECOVERY"}}over{{else}}{{json .Output}}{{end}}}`}, "with .Type RECOVERY: what comes of it is not always JSON")
+	f(Webhook{Body: `{"a": {{if eq .Type "DOWNTIMECANCELLED"}}{{json .Outptu}}{{else}}1{{end}}}`}, "with .Type DOWNTIMECANCELLED: 1:")
+	f(Webhook{Body: `{"a": {{if eq .State "OK"}}{{else}}1{{end}}}`}, "with .Type RECOVERY: what comes of it is not always JSON")
+	f(Webhook{Body: `{"a": "{{.Output}}"}`}, "what comes of it is not always JSON")
+	for _, name := range []string{"host", "User-Agent", "Trailer", "idempotency-key"} {
+		f(Webhook{Headers: map[string]alf.Secret{name: "x"}}, http.CanonicalHeaderKey(name)+" is set by Alf itself")
+	}
+	f(Webhook{Headers: map[string]alf.Secret{"X-Team": "web"}}, "")
+}
+
 // TestAnswers: which answers mean that a message has arrived, that it comes again,
 // when, and that it never does.
 func TestAnswers(t *testing.T) {
@@ -181,6 +207,11 @@ func TestNoSecretIsShown(t *testing.T) {
 		w.WriteHeader(http.StatusInternalServerError)
 		fmt.Fprintf(w, "no %s %s", r.URL.RequestURI(), r.Header.Get("Authorization"))
 	})
+	parts, _ := target(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		fmt.Fprintf(w, "no %s %s %s", r.URL.Query().Get("token"), url.QueryEscape(r.URL.Query().Get("token")), token)
+	})
 	closed, _ := target(t, nil)
 	closed.Close()
 	slow, _ := target(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
@@ -189,9 +220,9 @@ func TestNoSecretIsShown(t *testing.T) {
 	secure := httptest.NewTLSServer(nil)
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
 	t.Cleanup(secure.Close)
-	for what, base := range map[string]string{"an answer that quotes": echo.URL, "nobody listens": closed.URL, "no answer": slow.URL, "a reset": cut, "no HTTP": junk,
+	for what, base := range map[string]string{"an answer that quotes": echo.URL, "an answer that quotes a part": parts.URL, "nobody listens": closed.URL, "no answer": slow.URL, "a reset": cut, "no HTTP": junk,
 		"an unknown certificate": secure.URL, "no such host": "http://nowhere.invalid", "a bad port": "http://127.0.0.1:99999"} {
-		w := &Webhook{URL: alf.Secret(base + "/services/T0SECRET/B0SECRET?token=s3cret"), Headers: map[string]alf.Secret{"Authorization": "Bearer s3cret-too"}, SigningKey: "s3cret-key"}
+		w := &Webhook{URL: alf.Secret(base + "/services/T0SECRET/B0SECRET?token=s3cret%2Fx&x=1"), Headers: map[string]alf.Secret{"Authorization": "Bearer s3cret-too"}, SigningKey: "s3cret-key"}
 		w.Timeout, w.Proxy = 300*time.Millisecond, noProxy
 		err := action(t, w).Do(t.Context(), message())
 		if err == nil {
@@ -328,4 +359,20 @@ func BenchmarkWebhook(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "notifications/s")
+}
+
+// TestNoLoginIsShown: nor is the login that stands in the URL, which goes out in a header.
+func TestNoLoginIsShown(t *testing.T) {
+	echo, _ := target(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		name, password, _ := r.BasicAuth()
+		fmt.Fprintf(w, "not so: %s %s %s", name, password, r.Header.Get("Authorization"))
+	})
+	for _, login := range []string{"alf:s3cret@", "s3cret@"} {
+		err := action(t, &Webhook{URL: alf.Secret(strings.Replace(echo.URL, "//", "//"+login, 1))}).Do(t.Context(), message())
+		encoded := base64.StdEncoding.EncodeToString([]byte(strings.TrimSuffix(login, "@")))[:8]
+		if err == nil || !strings.Contains(err.Error(), "not so: ") || strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), encoded) {
+			t.Errorf("%s: %v", login, err)
+		}
+	}
 }

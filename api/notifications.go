@@ -162,7 +162,7 @@ func (q *question) tellings(st alf.State) []wire.Telling {
 	v := q.decide(st, q.at, func(said state.Said) { all = append(all, q.telling(said)) })
 	until := v.Until
 	if v.Why == state.Tell || !timed(v.Why) || !until.After(q.at) {
-		return all
+		return q.withFormer(all, st)
 	}
 	// What holds all of them back ends then, if nothing else happens. Each of them may
 	// have a reason of his own, too.
@@ -179,7 +179,58 @@ func (q *question) tellings(st alf.State) []wire.Telling {
 		}
 		i++
 	})
+	return q.withFormer(all, st)
+}
+
+// withFormer adds to all those who were told of the problem that there is, and are not told any
+// more: an escalation has others told in their place. What became of that counts all the same.
+func (q *question) withFormer(all []wire.Telling, st alf.State) []wire.Telling {
+	if st.Pending() || st.Status == alf.OK {
+		return all
+	}
+	known := make(map[string]bool) // contacts, and actions that tell without any
+	name := func(contact, action string) string { return contact + "\x00" + action }
+	for _, t := range all {
+		known[name(t.Contact, "")] = t.Contact != ""
+		for _, action := range t.Actions {
+			known[name("", action)] = known[name("", action)] || t.Contact == ""
+		}
+	}
+	for _, n := range slices.Backward(q.notices) {
+		if !n.Time.After(st.LastOK) {
+			break
+		}
+		if n.Type != alf.TypeProblem.String() {
+			continue
+		}
+		for _, d := range n.Deliveries {
+			for _, contact := range d.Contacts {
+				if !known[name(contact, "")] {
+					known[name(contact, "")] = true
+					all = append(all, q.former(contact, n))
+				}
+			}
+			if len(d.Contacts) == 0 && !known[name("", d.Action)] {
+				known[name("", d.Action)] = true
+				all = append(all, q.former("", n, d.Action))
+			}
+		}
+	}
 	return all
+}
+
+// former says what somebody was told who was among those of n; the actions are needed
+// where there is no contact.
+func (q *question) former(contact string, n *wire.Notice, actions ...string) wire.Telling {
+	for _, d := range n.Deliveries {
+		if contact != "" && slices.Contains(d.Contacts, contact) {
+			actions = append(actions, d.Action)
+		}
+	}
+	return wire.Telling{
+		Contact: contact, Actions: actions, Last: q.lastTold(contact, actions), Type: n.Type,
+		Rule: "N19", Why: "others are told in its place",
+	}
 }
 
 // decide asks what is decided at a time, and of each that can be told. Nothing comes of

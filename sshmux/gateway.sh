@@ -189,15 +189,15 @@ dead() { # GROUP
 }
 
 # stop ends all that a command runs, by the number of its group, as it is done where there is no
-# gateway.
-stop() { # GROUP
-	# shellcheck disable=SC2046,SC2086
-	(
-		set +fu
-		unset IFS
-		set -- "$1" "-$1" alf x
+# gateway, and then this process: what it asks ps about must be its own children. Without a
+# session of its own, watch is in that group, and must not signal the whole of it.
+# shellcheck disable=SC2046,SC2086
+stop() { # GROUP [APART]
+	set +fu
+	unset IFS
+	exec >/dev/null
+	set -- "$1" "${2:+-$1}" alf x
 @KILL@
-	) >/dev/null
 }
 
 # watch ends a command when its time is up, whoever has lost sight of it. It is a process of its
@@ -206,9 +206,7 @@ watch() { # NONCE GROUP
 	alf_past=0
 	until gone "$2"; do
 		if [ "$alf_past" -ge "$ALF_GATEWAY_LIMIT" ]; then
-			trap '' TERM # where it could not leave the group
-			stop "$2"
-			exit
+			stop "$2" "$ALF_GATEWAY_APART"
 		fi
 		sleep 1
 		alf_past=$((alf_past + 1))
@@ -228,7 +226,7 @@ guard() { # NONCE
 	alf_apart=
 	! command -v setsid >/dev/null 2>&1 || alf_apart=setsid
 	# shellcheck disable=SC2086
-	(ALF_GATEWAY_LIMIT=$alf_limit $alf_apart /bin/sh "$0" watch "$1" "$$" </dev/null >/dev/null 2>&1 &)
+	(ALF_GATEWAY_LIMIT=$alf_limit ALF_GATEWAY_APART=$alf_apart $alf_apart /bin/sh "$0" watch "$1" "$$" </dev/null >/dev/null 2>&1 &)
 }
 
 # publish sets the environment.
@@ -254,8 +252,7 @@ end() { # NONCE GROUP
 		fi
 		nap
 	done
-	stop "$2"
-	exit
+	stop "$2" apart
 }
 
 # main does what was asked for.
@@ -337,8 +334,8 @@ run() { # NONCE INPUT DIR PATH WORD...
 	publish $alf_values
 	[ -z "$alf_path" ] || PATH=$alf_path${PATH:+:$PATH}
 	echo "$alf_nonce $$"
-	case $alf_sum in
-	none) exec "$@" </dev/null ;;
+	case $alf_input in
+	none | env) exec "$@" </dev/null ;;
 	esac
 	printf %s "$alf_script" 2>/dev/null | (exec "$@")
 	exit

@@ -494,38 +494,78 @@ func TestGatewayKill(t *testing.T) {
 	}
 }
 
-// A gateway ends what has run for too long by itself, and keeps nothing running for what has not.
+// A gateway ends what has run for too long by itself, and keeps nothing running for what has not;
+// also where no setsid takes its watch out of the command's group.
 func TestGatewayLimit(t *testing.T) {
 	t.Parallel()
-	lines := []string{"exec sleep 301", `trap "" TERM; while :; do sleep 301; done`}
 	for _, shell := range gateways(t) {
 		t.Run(shell[0], func(t *testing.T) {
 			t.Parallel()
-			permits := []Permit{{Name: "short", Argv: words("true")}}
-			for _, line := range lines {
-				permits = append(permits, Permit{Name: "endless", Argv: words("/bin/sh", "-c", line)})
+			for _, tools := range []string{"/usr/bin:/bin", pathWith(t, "sh", "ps", "grep", "sleep")} {
+				limits(t, shell, tools)
 			}
-			file, _ := install(t, permits...)
-			script, err := os.ReadFile(file)
-			if err != nil || bytes.Count(script, []byte("alf_limit=10 ")) != 3 {
-				t.Fatalf("%v, or the script has no limits of 10 s:\n%s", err, script)
-			}
-			if err := os.WriteFile(file, bytes.ReplaceAll(script, []byte("alf_limit=10 "), []byte("alf_limit=1 ")), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			ask(t, shell, file, `alf-gateway/1 run SHORT none \ \ true`, "")
-			var groups []int
-			for i, line := range lines {
-				groups = append(groups, endlessly(t, shell, file, "LONG"+strings.Repeat("A", i), line))
-			}
-			sshdtest.Await(t, "the end of what has run for too long", func() bool {
-				return !slices.ContainsFunc(groups, alive)
-			})
-			sshdtest.Await(t, "the end of the watches", func() bool {
-				out, _ := exec.Command("ps", "-A", "-o", "args=").Output()
-				return !bytes.Contains(out, []byte(file+" watch"))
-			})
 		})
+	}
+}
+
+// pathWith makes a folder with these tools and no others.
+func pathWith(t *testing.T, tools ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, tool := range tools {
+		file, err := exec.LookPath(tool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(file, filepath.Join(dir, tool)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// limits holds a gateway that finds its tools in these folders to its limits.
+func limits(t *testing.T, shell []string, tools string) {
+	t.Helper()
+	lines := []string{"exec sleep 301", `trap "" TERM; while :; do sleep 301; done`}
+	permits := []Permit{{Name: "short", Argv: words("true")}}
+	for _, line := range lines {
+		permits = append(permits, Permit{Name: "endless", Argv: words("/bin/sh", "-c", line)})
+	}
+	file, _ := install(t, permits...)
+	script, err := os.ReadFile(file)
+	if err != nil || bytes.Count(script, []byte("alf_limit=10 ")) != 3 || bytes.Count(script, []byte("\nPATH=/usr/bin:/bin:")) != 1 {
+		t.Fatalf("%v, or the script has no limits of 10 s, or no PATH:\n%s", err, script)
+	}
+	script = bytes.ReplaceAll(script, []byte("alf_limit=10 "), []byte("alf_limit=1 "))
+	from, rest, _ := bytes.Cut(script, []byte("\nPATH=/usr/bin:/bin:"))
+	_, rest, _ = bytes.Cut(rest, []byte("\n"))
+	script = slices.Concat(from, []byte("\nPATH="+tools+"\n"), rest)
+	if err := os.WriteFile(file, script, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ask(t, shell, file, `alf-gateway/1 run SHORT none \ \ true`, "")
+	var groups []int
+	for i, line := range lines {
+		groups = append(groups, endlessly(t, shell, file, "LONG"+strings.Repeat("A", i), line))
+	}
+	sshdtest.Await(t, "the end of what has run for too long", func() bool {
+		return !slices.ContainsFunc(groups, alive)
+	})
+	sshdtest.Await(t, "the end of the watches", func() bool {
+		out, _ := exec.Command("ps", "-A", "-o", "args=").Output()
+		return !bytes.Contains(out, []byte(file+" watch"))
+	})
+}
+
+// What stands on standard input of a command is nothing, also where a secret was compared before.
+func TestGatewayNoInput(t *testing.T) {
+	file, _ := install(t, Permit{Name: "x", Argv: []Pattern{{{Text: "sh"}}, {{Text: "-c"}}, {{Text: "readlink /proc/$$/fd/0"}}, {{Kind: Hidden, Text: "tiger"}}}})
+	for _, shell := range gateways(t) {
+		got := ask(t, shell, file, `alf-gateway/1 run A none \ \ sh -c readlink\0040/proc/\0044\0044/fd/0 tiger`, "")
+		if !strings.HasSuffix(got.stdout, "\n/dev/null\n") || got.code != 0 || got.stderr != "" {
+			t.Errorf("%q: %+v, want /dev/null", shell, got)
+		}
 	}
 }
 
