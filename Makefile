@@ -52,7 +52,7 @@ kills: need
 	$(GO) test ./state/jetstream -run 'TestKill$$' -timeout 20m -args -kills 100
 
 servers: setup
-	$(GO) test -race ./sshmux -run 'TestServers$$' -timeout 20m -args -servers
+	$(GO) test -race ./sshmux -run 'TestServers$$|TestNeverLockedOut$$' -timeout 20m -args -long
 	$(GO) test -race ./sshmux -run 'Accounts|Argv|Gateway' -timeout 20m -args -rapid.checks 500
 
 timeouts: setup

@@ -305,7 +305,6 @@ func TestClosedBeforeItIsSent(t *testing.T) {
 // Whenever the host closes what is kept for a command, that is run once or, if it may have been
 // sent, not again.
 func TestAheadIsClosedAnyTime(t *testing.T) {
-	t.Parallel()
 	keeping(t, 2*time.Millisecond, func(t *testing.T, m *Mux, k *kept, target Target) {
 		runOK(t, m, target)
 		stop := make(chan struct{})

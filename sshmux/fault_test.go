@@ -251,7 +251,7 @@ func TestGarbageInsteadOfSSH(t *testing.T) {
 	f := func(name string, say func(c net.Conn), p Phase, want string) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := newMux(t, Options{ConnectTimeout: time.Second})
+			m := newMux(t, Options{ConnectTimeout: 5 * time.Second})
 			target := Target{Name: "web1", Addr: speaker(t, say), User: "monitor", Password: "x", KnownHosts: []string{filepath.Join(t.TempDir(), "none")}}
 			_, err := m.Run(t.Context(), target, Command{Shell: "true"})
 			if e := kind(t, err, Transport, p); !strings.Contains(e.Error(), want) || len(e.Error()) > 500 {
@@ -286,11 +286,11 @@ func TestGarbageInsteadOfSSH(t *testing.T) {
 			}
 			time.Sleep(50 * time.Millisecond)
 		}
-	}, PhaseBanner, "no answer within 1s")
+	}, PhaseBanner, "no answer within 5s")
 	f("SSH-1.5", text("SSH-1.5-OpenSSH_2.9\n"), PhaseKex, "")
 	f("SSH-1.5 that hangs up", func(c net.Conn) { io.WriteString(c, "SSH-1.5-Cisco-1.25\n"); c.Read(make([]byte, 100)) }, PhaseKex, `"SSH-1.5-Cisco-1.25"`)
 	f("noise after the greeting", text("SSH-2.0-x\r\n"+string(noise)), PhaseKex, "")
-	f("silence after the greeting", text("SSH-2.0-x\r\n"), PhaseKex, "no answer within 1s")
+	f("silence after the greeting", text("SSH-2.0-x\r\n"), PhaseKex, "no answer within 5s")
 	f("hang-up after the greeting", func(c net.Conn) { io.WriteString(c, "SSH-2.0-x\r\n") }, PhaseKex, "")
 }
 

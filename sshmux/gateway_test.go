@@ -82,7 +82,7 @@ type outcome struct {
 // its environment.
 func ask(t interface{ Fatalf(string, ...any) }, shell []string, file string, asked, stdin string) outcome {
 	var out, errs bytes.Buffer
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, shell[0], append(slices.Clone(shell[1:]), file)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

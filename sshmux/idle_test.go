@@ -104,7 +104,6 @@ func TestIdleWhileACommandRuns(t *testing.T) {
 
 // Who comes in the moment in which the link closes finds either it or the next one.
 func TestUseAtTheIdleTimeout(t *testing.T) {
-	t.Parallel()
 	resting(t, func(t *testing.T, m *Mux, h *host, target Target) {
 		for i := range 100 {
 			var wg sync.WaitGroup

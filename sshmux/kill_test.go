@@ -75,13 +75,14 @@ func TestTimeoutLeavesNothing(t *testing.T) {
 func TestCancelLeavesNothing(t *testing.T) {
 	t.Parallel()
 	m, target, server := start(t, sshdtest.Options{})
+	sh(t, m, target, "true")
 	for name, f := range map[string]func() (context.Context, Kind){
 		"cancelled": func() (context.Context, Kind) {
 			ctx, cancel := context.WithCancel(t.Context())
-			time.AfterFunc(300*time.Millisecond, cancel)
+			time.AfterFunc(2*time.Second, cancel)
 			return ctx, Transport
 		},
-		"deadline": func() (context.Context, Kind) { return within(t, 300*time.Millisecond), Timeout },
+		"deadline": func() (context.Context, Kind) { return within(t, 2*time.Second), Timeout },
 	} {
 		ctx, want := f()
 		exit, err := m.Run(ctx, target, Command{Argv: []string{"sleep", "300"}})

@@ -69,7 +69,7 @@ func TestFrozenDuringCommand(t *testing.T) {
 	start := time.Now()
 	ended := make(chan error, 1)
 	go func() {
-		exit, err := m.Run(t.Context(), target, Command{Shell: "sleep 300", Timeout: time.Second})
+		exit, err := m.Run(t.Context(), target, Command{Shell: "sleep 300", Timeout: 5 * time.Second})
 		if took := time.Since(start); !exit.Orphan || took > 30*time.Second {
 			t.Errorf("Run = %+v, %v after %v, want an orphan", exit, err, took)
 		}

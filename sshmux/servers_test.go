@@ -17,10 +17,10 @@ import (
 	"alf/internal/sshdtest"
 )
 
-// allServers has TestServers take servers, too, that are themselves a normal user's; make servers
-// wants them. A command and its server belong to the same user there, as they do with a login of
-// root's.
-var allServers = flag.Bool("servers", false, "TestServers takes servers that a normal user runs, too")
+// long is what make servers wants: TestServers takes servers, too, that are themselves a normal
+// user's, and TestNeverLockedOut goes on for longer. A command and its server belong to the same
+// user there, as they do with a login of root's.
+var long = flag.Bool("long", false, "take more servers and more time")
 
 // servers runs f for each server, all at a time: with a login of root's, with one of a normal
 // user, and, if wanted, with a server that is itself a normal user's.
@@ -38,7 +38,7 @@ func servers(t *testing.T, f func(t *testing.T, o sshdtest.Options)) {
 			continue
 		}
 		run("root", sshdtest.Options{})
-		if *allServers && kind != sshdtest.OpenSSH {
+		if *long && kind != sshdtest.OpenSSH {
 			run("unprivileged", sshdtest.Options{Unprivileged: true})
 		}
 	}

@@ -75,7 +75,6 @@ func (f *fleet) perSecond() int { return most(f.at, time.Second-1) }
 // All hosts wanted at once are dialled at the rate, in the order in which they were; and none of
 // them is given up for having waited, though that is longer than any limit of theirs.
 func TestTenThousandHostsAtOnce(t *testing.T) {
-	t.Parallel()
 	const hosts, rate = 10_000, 100
 	synctest.Test(t, func(t *testing.T) {
 		h, proto := newHost(t)
@@ -113,8 +112,7 @@ func displaced(order []int) int {
 }
 
 func TestAllHostsComeUp(t *testing.T) {
-	t.Parallel()
-	const hosts, rate = 300, 20
+	const hosts, rate = 600, 20
 	synctest.Test(t, func(t *testing.T) {
 		h, proto := newHost(t)
 		f := &fleet{host: h}
