@@ -2,6 +2,7 @@ package sshmux
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -12,7 +13,7 @@ import (
 const aheadAge = 10 * time.Minute
 
 // barAhead is for how long a host is asked for no session ahead after it has refused one, or
-// closed one that nobody used, or hung up.
+// closed one that nobody used, or hung up instead of an answer.
 const barAhead = 10 * time.Minute
 
 // ahead is a session that was asked for before there is a command for it, which then is sent at
@@ -98,7 +99,9 @@ func (a *ahead) keep() {
 		case ask, ok := <-a.asks:
 			if !ok {
 				a.conn.slots.ended()
-				a.conn.link.bar()
+				if !a.conn.wire.gone.Load() { // else it ended with its connection, whose loss is not about it
+					a.conn.link.bar()
+				}
 				a.end()
 				return
 			}
@@ -121,7 +124,7 @@ func (a *ahead) arrives() bool {
 	case <-a.wanted: // who takes it waits for the answer
 		return false
 	case <-a.conn.dead:
-		a.conn.link.bar()
+		a.refused()
 		a.end()
 		return false
 	}
@@ -130,9 +133,17 @@ func (a *ahead) arrives() bool {
 		a.conn.slots.began()
 		return true
 	}
-	a.conn.link.bar()
+	a.refused()
 	a.end()
 	return false
+}
+
+// refused is called when the host did not open the session: it refused, or hung up, unless it is
+// known that the network is to blame for that.
+func (a *ahead) refused() {
+	if cause := a.conn.why(); !errors.Is(cause, errSilent) && !ofBastion(cause) {
+		a.conn.link.bar()
+	}
 }
 
 // end is called when there is nothing to take any more.

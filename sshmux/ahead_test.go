@@ -498,3 +498,35 @@ func TestHostThatHangsUp(t *testing.T) {
 		}
 	})
 }
+
+// A connection that is lost says nothing about the session ahead on it: the next one has one again.
+func TestAheadAfterALoss(t *testing.T) {
+	f := func(name string, lose func(*half), ask bool) {
+		t.Helper()
+		bubble(t, Options{}, func(t *testing.T, m *Mux, h *host, target Target) {
+			k := &kept{runs: make(map[string]int)}
+			h.handle = k.handle
+			target.Prefetch = true
+			runOK(t, m, target)
+			time.Sleep(time.Second)
+			h.mu.Lock()
+			last := h.wires[len(h.wires)-1]
+			h.mu.Unlock()
+			last.set(func() { lose(last) })
+			if ask { // so that the request for the next session is never answered
+				m.Run(t.Context(), target, Command{Argv: []string{"check"}})
+			}
+			time.Sleep(time.Minute)
+			if s := m.Totals(); s.Lost != 1 || s.Ahead != 0 {
+				t.Fatalf("%s: Totals() = %+v, want the connection to be lost", name, s)
+			}
+			runOK(t, m, target)
+			time.Sleep(time.Second)
+			if got := m.Totals().Ahead; got != 1 {
+				t.Errorf("%s: %d sessions ahead on the next connection, want 1", name, got)
+			}
+		})
+	}
+	f("hung up", func(w *half) { w.closed = true }, false)
+	f("silent", func(w *half) { w.frozen = true }, true)
+}

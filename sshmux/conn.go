@@ -230,7 +230,7 @@ func (k *keepalive) check() error {
 		k.missed = 0 // it talks, only not to us
 	}
 	if k.missed >= o.KeepaliveCount {
-		err := fmt.Errorf("no sign of life for %v: %d keepalives unanswered", silent.Round(time.Millisecond), k.missed)
+		err := fmt.Errorf("%w for %v: %d keepalives unanswered", errSilent, silent.Round(time.Millisecond), k.missed)
 		if over := k.conn.over; over != nil && time.Since(over.wire.heard()) >= o.KeepaliveTimeout {
 			over.nudge()
 			err = fmt.Errorf("%w; %s is silent, too", err, label(*over.target))

@@ -90,6 +90,7 @@ func (e *Error) Unwrap() error { return e.Err }
 var ErrClosed = errors.New("closed")
 
 var (
+	errSilent   = errors.New("no sign of life")
 	errUnwanted = errors.New("no longer wanted")
 	errSpent    = errors.New("the host keeps its sessions for commands that have ended or were never begun")
 	errUnsent   = errors.New("the host closes each session before it takes the command")

@@ -546,7 +546,7 @@ func (s *session) end(kind Kind, cause error) (Exit, error) {
 	}
 	cause = fmt.Errorf("%w; killed", cause)
 	if s.exit.Orphan {
-		s.conn.orphaned()
+		s.conn.orphaned(s.pid)
 		cause = fmt.Errorf("%w, but %s", cause, orphan)
 	}
 	if s.exit.Orphan && s.conn.wire.heard().Before(start) {
@@ -556,10 +556,11 @@ func (s *session) end(kind Kind, cause error) (Exit, error) {
 	return s.exit, s.conn.target.fail(kind, s.phase(), cause)
 }
 
-// orphaned counts a command of which processes may live on, and tells of it.
-func (c *conn) orphaned() {
+// orphaned counts a command of which processes may live on, and tells of it: pid is that of the
+// first one on the host; 0: it is not known.
+func (c *conn) orphaned(pid int) {
 	c.mux.counters.orphans.Add(1)
-	c.mux.options.Log.Warn("processes of a command may live on", "host", c.target.name())
+	c.mux.options.Log.Warn("processes of a command may live on", "host", c.target.name(), "pid", pid)
 }
 
 // reap closes the channel and gives the slot back when the host has closed it, too.
@@ -651,7 +652,7 @@ func (s *session) vanished() (Exit, error) {
 	}
 	if cause := s.conn.why(); cause != nil {
 		s.exit.Orphan = true // sshd ends no command because its connection has ended (RULES S3)
-		s.conn.orphaned()
+		s.conn.orphaned(s.pid)
 		return s.exit, t.fail(Transport, PhaseOutput, fmt.Errorf("%w; the command may live on", cause))
 	}
 	return s.exit, t.fail(Transport, PhaseExec, errors.New("the host closed the session without an exit status"))

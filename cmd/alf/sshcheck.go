@@ -200,6 +200,9 @@ func advice(h *alf.Host, s sshmux.Step) string {
 	case sshmux.PhaseHostKey:
 		return fmt.Sprintf("see what keys the host has: alf ssh trust %s", h.Name)
 	case sshmux.PhaseAuth:
+		if len(h.SSH.IdentityFiles) == 0 && !h.SSH.Agent {
+			return fmt.Sprintf("see that password is that of %s, that the account is neither locked nor expired, and what its sshd logs (journalctl -u ssh)", h.SSH.User)
+		}
 		return fmt.Sprintf("see that the key stands in ~%s/.ssh/authorized_keys on the host (alf ssh authorize %s), that only %[1]s may write there, and what its sshd logs (journalctl -u ssh)", h.SSH.User, h.Name)
 	}
 	return fmt.Sprintf("see that %s has a login shell that runs commands, and no nologin, expired password, full disk or command= in authorized_keys", h.SSH.User)
