@@ -118,6 +118,7 @@ type Notification struct {
 	Number int // of a problem's notifications, from 1; of a recovery, that of the last one
 	Time   time.Time
 	Key    Key
+	Former []Key `json:",omitempty"` // what Key may have been called before
 
 	HostAlias   string
 	HostAddress string

@@ -192,9 +192,12 @@ type request struct {
 	header   http.Header
 	body     []byte
 	expected []int // statuses; nil: 200 to 299
+	// arrived reports whether an answer says that the message has arrived; nil: its
+	// status says it.
+	arrived func(answer []byte) bool
 }
 
-// send returns nil if the answer has a status that is expected.
+// send returns nil if the answer is one that is expected.
 func (p *poster) send(ctx context.Context, r request) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
@@ -210,7 +213,7 @@ func (p *poster) send(ctx context.Context, r request) error {
 	}
 	defer resp.Body.Close()
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if r.expects(resp.StatusCode) {
+	if r.expects(resp.StatusCode) && (r.arrived == nil || r.arrived(answer)) {
 		return nil
 	}
 	return p.refused(resp, answer)
