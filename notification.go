@@ -2,6 +2,7 @@ package alf
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -138,6 +139,13 @@ type Notification struct {
 
 	Contacts  []string // those that this action tells; none: nobody in person
 	Escalated bool
+	Test      bool `json:",omitempty"` // nothing has happened: somebody wants to see what becomes of it
+}
+
+// ParseNotificationType returns the type of that name, in any case.
+func ParseNotificationType(name string) (NotificationType, bool) {
+	i := slices.Index(notificationTypes[:], strings.ToUpper(name))
+	return NotificationType(max(i, 0)), i >= 0
 }
 
 // State returns the name of the status as Nagios has it.

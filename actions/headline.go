@@ -10,6 +10,11 @@ import (
 
 // headline says in one line what a notification is about.
 func headline(n *alf.Notification) string {
+	if n.Test {
+		real := *n
+		real.Test = false
+		return "TEST: " + headline(&real)
+	}
 	what, is := string(n.Key.Host), n.State()
 	if !n.Key.IsHost() {
 		what = fmt.Sprintf("%s on %s", n.Key.Service, n.Key.Host)

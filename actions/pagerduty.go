@@ -174,9 +174,12 @@ func (p *pagerDuty) Do(ctx context.Context, m *alf.Message) error {
 	n := m.Notification
 	does := p.spec.does(n)
 	if does == "" {
+		if m.Answered != nil {
+			m.Answered("nothing is sent: this changes no incident")
+		}
 		return nil
 	}
-	if err := p.send(ctx, n, n.Key, does); err != nil {
+	if err := p.send(ctx, m, n.Key, does); err != nil {
 		return err
 	}
 	// What was opened under a former name is the same incident: it is acknowledged
@@ -185,7 +188,7 @@ func (p *pagerDuty) Do(ctx context.Context, m *alf.Message) error {
 		does = pagerResolve
 	}
 	for _, key := range n.Former {
-		if err := p.send(ctx, n, key, does); err != nil {
+		if err := p.send(ctx, m, key, does); err != nil {
 			return err
 		}
 	}
@@ -218,8 +221,12 @@ func (p *PagerDuty) does(n *alf.Notification) string {
 	return ""
 }
 
-func (p *pagerDuty) send(ctx context.Context, n *alf.Notification, key alf.Key, does string) error {
+func (p *pagerDuty) send(ctx context.Context, m *alf.Message, key alf.Key, does string) error {
+	n := m.Notification
 	e := &pagerEvent{RoutingKey: string(p.spec.RoutingKey), Action: does, DedupKey: p.spec.dedupKey(key)}
+	if n.Test {
+		e.DedupKey = "test-" + e.DedupKey // an incident that is really open stays as it is
+	}
 	if does == pagerTrigger {
 		p.spec.describe(e, n)
 	}
@@ -229,7 +236,7 @@ func (p *pagerDuty) send(ctx context.Context, n *alf.Notification, key alf.Key, 
 	}
 	header := http.Header{}
 	header.Set(contentType, "application/json")
-	return p.poster.send(ctx, request{method: http.MethodPost, url: p.url, header: header, body: body, expected: []int{http.StatusAccepted}})
+	return p.poster.send(ctx, request{method: http.MethodPost, url: p.url, header: header, body: body, expected: []int{http.StatusAccepted}, answered: m.Answered})
 }
 
 // dedupKey returns the name of the incident of a host or service. There is nothing in

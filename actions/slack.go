@@ -82,7 +82,7 @@ func (s *slack) Do(ctx context.Context, m *alf.Message) error {
 	header := http.Header{}
 	header.Set(contentType, "application/json")
 	return s.poster.send(ctx, request{method: http.MethodPost, url: s.spec.URL, header: header, body: body,
-		expected: []int{http.StatusOK}, arrived: posted})
+		expected: []int{http.StatusOK}, arrived: posted, answered: m.Answered})
 }
 
 // posted reports whether an answer says that a message was posted: Slack and
