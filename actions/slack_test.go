@@ -65,6 +65,13 @@ type slackedText struct {
 	Text string `json:"text"`
 }
 
+var (
+	hex6   = regexp.MustCompile(`^#[0-9a-f]{6}$`)
+	fenced = regexp.MustCompile("(?s)^```.*```$")
+	linked = regexp.MustCompile(`<https?://[^<>|]*\|Notes>`)
+	entity = regexp.MustCompile(`&(amp|lt|gt);`)
+)
+
 // ServeHTTP implements http.Handler.
 func (f *fakeSlack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
@@ -107,7 +114,7 @@ func (f *fakeSlack) read(r *http.Request, body []byte) (p slackPosted, err error
 			legacy = append(legacy, part.Title, part.Value)
 		}
 		switch has := strings.Join(legacy, "") + a.TitleLink; {
-		case !regexp.MustCompile(`^#[0-9a-f]{6}$`).MatchString(a.Color):
+		case !hex6.MatchString(a.Color):
 			return p, fmt.Errorf("invalid_attachments: color %q", a.Color)
 		case (has != "") == (a.Blocks != nil), f.mattermost && a.Blocks != nil:
 			return p, errors.New("invalid_attachments: blocks, and something else")
@@ -115,7 +122,7 @@ func (f *fakeSlack) read(r *http.Request, body []byte) (p slackPosted, err error
 			return p, errors.New("invalid_attachments: no fallback")
 		}
 		for _, text := range append(legacy, p.Text) {
-			if f.mattermost && strings.Contains(regexp.MustCompile("(?s)^```.*```$").ReplaceAllString(text, ""), "@all") {
+			if f.mattermost && strings.Contains(fenced.ReplaceAllString(text, ""), "@all") {
 				return p, fmt.Errorf("everybody is called: %q", text)
 			}
 		}
@@ -190,8 +197,8 @@ func checkBlocks(blocks []slackedPart) (all []string, err error) {
 // checkEscaped refuses a text in which a character means something that Alf does not
 // mean, and one that is escaped twice.
 func checkEscaped(text string) error {
-	text = regexp.MustCompile(`<https?://[^<>|]*\|Notes>`).ReplaceAllString(text, "")
-	if strings.ContainsAny(text, "<>") || strings.Contains(regexp.MustCompile(`&(amp|lt|gt);`).ReplaceAllString(text, ""), "&") || strings.Contains(text, "&amp;lt;") {
+	text = linked.ReplaceAllString(text, "")
+	if strings.ContainsAny(text, "<>") || strings.Contains(entity.ReplaceAllString(text, ""), "&") || strings.Contains(text, "&amp;lt;") {
 		return fmt.Errorf("invalid_payload: %q", text)
 	}
 	return nil
@@ -271,7 +278,7 @@ func TestSlackLimits(t *testing.T) {
 		a := chat(t, f, Slack{Layout: layout})
 		tell(t, a, sample())
 		for _, text := range []string{"", "x", strings.Repeat("é", 4<<10), strings.Repeat("&<>", 3<<10), strings.Repeat("\x00\xff<", 2<<10), strings.Repeat("\U0001F600", 2<<10), strings.Repeat("@all ```\n", 900)} {
-			for kind := alf.TypeProblem; kind <= alf.TypeDowntimeCancelled; kind++ {
+			for _, kind := range []alf.NotificationType{alf.TypeProblem, alf.TypeAcknowledgement, alf.TypeDowntimeCancelled} {
 				n := sample()
 				n.Type, n.Output, n.LongOutput, n.Text, n.Author, n.HostAlias, n.HostAddress = kind, text, text, text, text, text, text
 				n.Hostgroups, n.Contacts, n.NotesURL = slices.Repeat([]string{text}, 3), slices.Repeat([]string{text}, 3), "https://example.com/"+text
