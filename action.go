@@ -22,6 +22,9 @@ type Message struct {
 	ID           string
 	Attempt      int // from 1
 	Notification *Notification
+	// Answered, unless it is nil, is called with what the target answers, for people to
+	// read, whether or not Do then returns an error. It says nothing that is secret.
+	Answered func(text string)
 }
 
 // ErrPermanent is in the error of a Do that would fail again and again.

@@ -2,6 +2,7 @@ package alf
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -118,6 +119,7 @@ type Notification struct {
 	Number int // of a problem's notifications, from 1; of a recovery, that of the last one
 	Time   time.Time
 	Key    Key
+	Former []Key `json:",omitempty"` // what Key may have been called before
 
 	HostAlias   string
 	HostAddress string
@@ -137,6 +139,13 @@ type Notification struct {
 
 	Contacts  []string // those that this action tells; none: nobody in person
 	Escalated bool
+	Test      bool `json:",omitempty"` // nothing has happened: somebody wants to see what becomes of it
+}
+
+// ParseNotificationType returns the type of that name, in any case.
+func ParseNotificationType(name string) (NotificationType, bool) {
+	i := slices.Index(notificationTypes[:], strings.ToUpper(name))
+	return NotificationType(max(i, 0)), i >= 0
 }
 
 // State returns the name of the status as Nagios has it.

@@ -16,6 +16,8 @@ import "alf"
 // here.
 func Kinds() map[string]func() alf.ActionSpec {
 	return map[string]func() alf.ActionSpec{
-		"webhook": func() alf.ActionSpec { return new(Webhook) },
+		"pagerduty": func() alf.ActionSpec { return new(PagerDuty) },
+		"slack":     func() alf.ActionSpec { return new(Slack) },
+		"webhook":   func() alf.ActionSpec { return new(Webhook) },
 	}
 }

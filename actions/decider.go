@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -285,7 +286,7 @@ const (
 func (t *turn) notification(v state.Verdict) *alf.Notification {
 	st, h := &t.event.State, t.service.Host
 	n := &alf.Notification{
-		ID: rand.Text(), Type: v.Type, Number: v.Number, Time: t.now, Key: t.service.Key,
+		ID: rand.Text(), Type: v.Type, Number: v.Number, Time: t.now, Key: t.service.Key, Former: t.former(),
 		HostAlias: h.Alias, HostAddress: h.Address, Hostgroups: h.Hostgroups, NotesURL: t.service.NotesURL,
 		Status: st.Status, StateType: st.Type, Attempt: st.Attempt, Attempts: st.MaxAttempts, Since: st.LastChange,
 		Output: cut(st.Output, mostOutput), Escalated: v.Escalated,
@@ -306,6 +307,11 @@ func (t *turn) notification(v state.Verdict) *alf.Notification {
 		n.Author, n.Text = t.event.Author, t.event.Text
 	}
 	return n
+}
+
+// former returns what the service was called before, unless another is called so now.
+func (t *turn) former() []alf.Key {
+	return slices.DeleteFunc(t.service.Former(), func(key alf.Key) bool { return t.inventory.Service(key) != nil })
 }
 
 // cut returns the beginning of text.

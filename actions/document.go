@@ -30,6 +30,7 @@ type document struct {
 	NotesURL         string     `json:"notes_url"`
 	Contacts         []string   `json:"contacts"`
 	Escalated        bool       `json:"escalated"`
+	Test             bool       `json:"test"`
 }
 
 func newDocument(n *alf.Notification) *document {
@@ -38,7 +39,7 @@ func newDocument(n *alf.Notification) *document {
 		Host: string(n.Key.Host), HostAlias: n.HostAlias, HostAddress: n.HostAddress, Hostgroups: append([]string{}, n.Hostgroups...),
 		Service: string(n.Key.Service), State: n.State(), StateCode: int(n.Status), StateType: n.StateType.String(),
 		Attempt: n.Attempt, MaxCheckAttempts: n.Attempts, Output: n.Output, LongOutput: n.LongOutput,
-		Author: n.Author, Comment: n.Text, NotesURL: n.NotesURL, Contacts: append([]string{}, n.Contacts...), Escalated: n.Escalated,
+		Author: n.Author, Comment: n.Text, NotesURL: n.NotesURL, Contacts: append([]string{}, n.Contacts...), Escalated: n.Escalated, Test: n.Test,
 	}
 	if !n.Since.IsZero() {
 		since := n.Since.UTC()

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -209,9 +210,14 @@ type request struct {
 	header   http.Header
 	body     []byte
 	expected []int // statuses; nil: 200 to 299
+	// arrived reports whether an answer says that the message has arrived; nil: its
+	// status says it.
+	arrived func(answer []byte) bool
+	// answered is told what the answer says; nil: nobody wants to know.
+	answered func(text string)
 }
 
-// send returns nil if the answer has a status that is expected.
+// send returns nil if the answer is one that is expected.
 func (p *poster) send(ctx context.Context, r request) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
@@ -227,7 +233,10 @@ func (p *poster) send(ctx context.Context, r request) error {
 	}
 	defer resp.Body.Close()
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if r.expects(resp.StatusCode) {
+	if r.answered != nil {
+		r.answered(p.said(resp, answer))
+	}
+	if r.expects(resp.StatusCode) && (r.arrived == nil || r.arrived(answer)) {
 		return nil
 	}
 	return p.refused(resp, answer)
@@ -255,10 +264,9 @@ func (p *poster) plain(ctx context.Context, err error) error {
 	return errors.New(p.redact(err.Error()))
 }
 
-// refused is the error of an answer that is none of those expected. What is the
-// request's own fault stays so.
-func (p *poster) refused(resp *http.Response, answer []byte) error {
-	text := fmt.Sprintf("the answer is %d", resp.StatusCode)
+// said returns an answer as people read it: its status and how it begins.
+func (p *poster) said(resp *http.Response, answer []byte) string {
+	text := strconv.Itoa(resp.StatusCode)
 	if name := http.StatusText(resp.StatusCode); name != "" {
 		text += " " + name
 	}
@@ -266,7 +274,13 @@ func (p *poster) refused(resp *http.Response, answer []byte) error {
 		said = p.redact(sanitize.Log(strings.ToValidUTF8(said, "\uFFFD")))
 		text += ": " + said[:min(len(said), shownAnswer)]
 	}
-	err := errors.New(strings.ToValidUTF8(text, ""))
+	return strings.ToValidUTF8(text, "")
+}
+
+// refused is the error of an answer that is none of those expected. What is the
+// request's own fault stays so.
+func (p *poster) refused(resp *http.Response, answer []byte) error {
+	err := errors.New("the answer is " + p.said(resp, answer))
 	if again, _ := retryablehttp.ErrorPropagatedRetryPolicy(context.Background(), resp, nil); !again && !passes(resp.StatusCode) {
 		if resp.StatusCode/100 == 3 {
 			err = fmt.Errorf("%w; it wants to redirect to another host, or with another method, which is not followed", err)

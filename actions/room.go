@@ -38,6 +38,8 @@ type Room struct {
 	decider *decider
 	changed chan struct{} // there are other actions
 
+	trying sync.Mutex // held by the test that is under way
+
 	mu      sync.Mutex
 	senders map[string]*sender // by action
 	wanted  map[string]alf.ActionConfig

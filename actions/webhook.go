@@ -244,7 +244,7 @@ func (w *webhook) Do(ctx context.Context, m *alf.Message) error {
 	if method == "" {
 		method = http.MethodPost
 	}
-	return w.poster.send(ctx, request{method: method, url: w.spec.URL, header: header, body: body, expected: w.spec.Expected})
+	return w.poster.send(ctx, request{method: method, url: w.spec.URL, header: header, body: body, expected: w.spec.Expected, answered: m.Answered})
 }
 
 func (w *webhook) write(d *document) ([]byte, error) {

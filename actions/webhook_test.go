@@ -200,8 +200,25 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
-// TestNoSecretIsShown: whatever goes wrong, neither the URL nor another secret is in
-// the error.
+// secretive are specs of all kinds that are full of secrets, to be used against a
+// target at base.
+var secretive = map[string]func(base string) alf.ActionSpec{
+	"pagerduty": func(base string) alf.ActionSpec {
+		return &PagerDuty{RoutingKey: "s3cretKeyOfAnIntegration01234567", URL: alf.Secret(base + "/T0SECRET?token=s3cret"), HTTP: impatient}
+	},
+	"slack": func(base string) alf.ActionSpec {
+		return &Slack{URL: alf.Secret(base + "/services/T0SECRET/B0SECRET/s3cret"), HTTP: impatient}
+	},
+	"webhook": func(base string) alf.ActionSpec {
+		return &Webhook{URL: alf.Secret(base + "/services/T0SECRET/B0SECRET?token=s3cret"), Headers: map[string]alf.Secret{"Authorization": "Bearer s3cret-too"},
+			SigningKey: "s3cret-key", HTTP: impatient}
+	},
+}
+
+var impatient = HTTP{Timeout: 300 * time.Millisecond, Proxy: noProxy}
+
+// TestNoSecretIsShown: whatever goes wrong with an action of whatever kind, neither the
+// URL nor another secret is in the error.
 func TestNoSecretIsShown(t *testing.T) {
 	echo, _ := target(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
@@ -212,6 +229,11 @@ func TestNoSecretIsShown(t *testing.T) {
 		_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		fmt.Fprintf(w, "no %s %s %s", r.URL.Query().Get("token"), url.QueryEscape(r.URL.Query().Get("token")), token)
 	})
+	quote := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusBadGateway)
+		io.Copy(w, r.Body)
+	}))
+	t.Cleanup(quote.Close)
 	closed, _ := target(t, nil)
 	closed.Close()
 	slow, _ := target(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
@@ -220,20 +242,24 @@ func TestNoSecretIsShown(t *testing.T) {
 	secure := httptest.NewTLSServer(nil)
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
 	t.Cleanup(secure.Close)
-	for what, base := range map[string]string{"an answer that quotes": echo.URL, "an answer that quotes a part": parts.URL, "nobody listens": closed.URL, "no answer": slow.URL, "a reset": cut, "no HTTP": junk,
-		"an unknown certificate": secure.URL, "no such host": "http://nowhere.invalid", "a bad port": "http://127.0.0.1:99999"} {
-		w := &Webhook{URL: alf.Secret(base + "/services/T0SECRET/B0SECRET?token=s3cret%2Fx&x=1"), Headers: map[string]alf.Secret{"Authorization": "Bearer s3cret-too"}, SigningKey: "s3cret-key"}
-		w.Timeout, w.Proxy = 300*time.Millisecond, noProxy
-		err := action(t, w).Do(t.Context(), message())
-		if err == nil {
-			t.Errorf("%s: no error", what)
+	for kind := range Kinds() {
+		if secretive[kind] == nil {
+			t.Errorf("nobody knows whether %s keeps its secrets", kind)
 			continue
 		}
-		if text := fmt.Sprintf("%v %+v", err, err); strings.Contains(strings.ToLower(text), "s3cret") || strings.Contains(text, "0SECRET") {
-			t.Errorf("%s: %s", what, text)
-		}
-		if errors.Is(err, alf.ErrPermanent) {
-			t.Errorf("%s: it is never tried again: %v", what, err)
+		for what, base := range map[string]string{"an answer that quotes the head": echo.URL, "an answer that quotes the body": quote.URL, "an answer that quotes a part": parts.URL, "nobody listens": closed.URL,
+			"no answer": slow.URL, "a reset": cut, "no HTTP": junk, "an unknown certificate": secure.URL, "no such host": "http://nowhere.invalid", "a bad port": "http://127.0.0.1:99999"} {
+			err := made(t, secretive[kind](base)).Do(t.Context(), message())
+			if err == nil {
+				t.Errorf("%s: %s: no error", kind, what)
+				continue
+			}
+			if text := fmt.Sprintf("%v %+v", err, err); strings.Contains(strings.ToLower(text), "s3cret") || strings.Contains(text, "0SECRET") {
+				t.Errorf("%s: %s: %s", kind, what, text)
+			}
+			if errors.Is(err, alf.ErrPermanent) {
+				t.Errorf("%s: %s: it is never tried again: %v", kind, what, err)
+			}
 		}
 	}
 	w := &Webhook{URL: "http://user:s3cret@exa mple/", Headers: map[string]alf.Secret{"A": "s3cret\n"}, HTTP: HTTP{Proxy: "socks5://s3cret"}}

@@ -46,8 +46,10 @@ type Options struct {
 	Sources Sources      // of hosts; nil: nobody can ask for them
 	Ledger  Ledger       // nil: nobody is ever told of anything
 
+	// Try sends a test by an action; nil: nobody can. Its error says why nothing was sent.
+	Try func(context.Context, Trial) (*wire.Tried, error)
 	// Runner runs what a person wants to have run on hosts once; nil: nobody can have anything
-	// run. Remark, which must be set then, writes a line of the author's into the log.
+	// run. Remark, which must be set with either, writes a line of the author's into the log.
 	Runner alf.Runner
 	Remark func(ctx context.Context, author, text string) (alf.ID, error)
 	// Paused says why nothing tries to connect to a host now, with an *alf.RunError, or nil. A

@@ -74,6 +74,9 @@ func (a *API) table() map[string]methods {
 	if a.o.Ledger != nil {
 		t[v1+"notifications"] = methods{"GET": a.notifications}
 	}
+	if a.o.Try != nil {
+		t[v1+"actions/{action}/test"] = methods{"POST": a.tryAction}
+	}
 	if a.o.Journal != nil {
 		t[v1+"journal"] = methods{"GET": onSocket(a.journalInfo)}
 		t[v1+"journal/export"] = methods{"GET": onSocket(a.journalExport)}

@@ -213,6 +213,15 @@ func (c *Client) RefreshSources(ctx context.Context, names []string, force bool)
 	return out, nil
 }
 
+// TryAction sends a test by an action, and returns what became of it.
+func (c *Client) TryAction(ctx context.Context, name string, t wire.Trial) (*wire.Tried, error) {
+	out := new(wire.Tried)
+	if err := c.call(ctx, http.MethodPost, "/api/v1/actions/"+url.PathEscape(name)+"/test", t, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // Journal returns what Alf keeps.
 func (c *Client) Journal(ctx context.Context) (*wire.Journal, error) {
 	return get[wire.Journal](ctx, c, "/api/v1/journal")

@@ -101,9 +101,9 @@ alf.toml:7: there is no [action.chatt]; did you mean "chat"?
 alf.toml:8: there is no timeperiod "offfice"; did you mean "office"?
 alf.toml:9: service_notification_options: "critcal" is none of "warning", "critical", "unknown", "recovery", "flapping", "downtime", "none", "w", "c", "u", "r", "f", "s", "n"; did you mean "critical"?
 alf.toml:12: unknown key "contacts" in [contact.nobody]
-alf.toml:17: action "chat": no type; it is one of "webhook"
+alf.toml:17: action "chat": no type; it is one of "pagerduty", "slack", "webhook"
 alf.toml:18: unknown key "kind" in [action.chat]; in Alf it is type
-alf.toml:21: type: "webhok" is none of "webhook"; did you mean "webhook"?
+alf.toml:21: type: "webhok" is none of "pagerduty", "slack", "webhook"; did you mean "webhook"?
 alf.toml:26: url: begins with neither "http://" nor "https://"
 alf.toml:27: method: "GET" is none of POST, PUT, PATCH
 alf.toml:28: headers: "a b" is no name of a header
@@ -130,6 +130,36 @@ alf.toml:77: there is no timeperiod "offices"; did you mean "office"?
 alf.toml:79: escalation "two" changes nothing: neither contacts, actions nor notification_interval
 alf.toml:82: last_notification 2 is before first_notification 3
 alf.toml:84: end "30m" is not after begin "1h"`},
+	{"chats and pagers", `
+[action.channel]
+type   = "slack"
+url    = "hooks.slack.com/services"
+layout = "block"
+
+[action.body]
+type = "slack"
+url  = "https://example.com/"
+body = "x"
+
+[action.bare]
+type = "slack"
+
+[action.oncall]
+type             = "pagerduty"
+region           = "asia"
+severity_warning = "warn"
+
+[action.open]
+type        = "pagerduty"
+routing_key = "0123456789abcdef0123456789abcdef"
+`, `alf.toml:4: url: begins with neither "http://" nor "https://"
+alf.toml:5: layout: "block" is neither "blocks" nor "attachments"
+alf.toml:10: unknown key "body" in [action.body]
+alf.toml:12: action "bare": url: is missing
+alf.toml:15: action "oncall": routing_key: is missing
+alf.toml:17: region: "asia" is neither "us" nor "eu"
+alf.toml:18: severity_warning: "warn" is none of critical, error, warning, info
+alf.toml:22: routing_key: there is no [secret.NAME] of this name; a secret itself never stands in the configuration`},
 	{"sources", `
 [source.none]
 

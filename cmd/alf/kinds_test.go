@@ -20,7 +20,12 @@ func TestKindsOfActions(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := loadOptions()
-		o.Getenv = func(string) string { return "https://example.com/s3cret" }
+		o.Getenv = func(name string) string {
+			if strings.HasSuffix(name, "_URL") {
+				return "https://example.com/s3cret"
+			}
+			return strings.Repeat("s3cr", 8)
+		}
 		return config.Load(file, o)
 	}
 	for kind := range actions.Kinds() {

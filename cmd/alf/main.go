@@ -136,7 +136,7 @@ Prometheus. Nothing is installed on the hosts but their sshd.`,
 	flags.StringVar(&o.output, "output", "table", "`FORMAT` of what is shown: table, json or xml")
 	root.AddCommand(
 		newServe(o), newDemo(o), newCheck(o), newParse(o), newStatus(o), newProblems(o), newDowntimes(o), newComments(o),
-		newHistory(o), newAudit(o), newExplain(o), newNotifications(o), newAvailability(o), newRecheck(o), newSubmit(o),
+		newHistory(o), newAudit(o), newExplain(o), newNotifications(o), newAction(o), newAvailability(o), newRecheck(o), newSubmit(o),
 		newAck(o), newUnack(o), newDowntime(o), newComment(o), newCancel(o),
 		newSwitch(o, wire.OrderDisable, "Switch off checks, passive results, notifications or flap detection"),
 		newSwitch(o, wire.OrderEnable, "Switch them on again"),

@@ -78,6 +78,7 @@ type hookMessage struct {
 	NotesURL         string     `json:"notes_url"`
 	Contacts         []string   `json:"contacts"`
 	Escalated        bool       `json:"escalated"`
+	Test             bool       `json:"test"`
 }
 
 // ServeHTTP implements http.Handler.
@@ -131,6 +132,9 @@ func (r *receiver) read(req *http.Request, body []byte) (string, error) {
 	}
 	if m.ID == "" || m.Time.IsZero() || m.StateType != "HARD" && m.Type == "PROBLEM" || m.Hostgroups == nil || m.Contacts == nil {
 		return "", fmt.Errorf("something is missing: %+v", m)
+	}
+	if m.Test {
+		m.Type = "TEST " + m.Type
 	}
 	return fmt.Sprintf("%s %d %s/%s %s to %v: %s [%s %s]", m.Type, m.Number, m.Host, m.Service, m.State, m.Contacts, m.Output, m.Author, m.Comment), nil
 }

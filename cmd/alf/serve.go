@@ -151,7 +151,7 @@ func build(c *config.Config, record journal, logs *logs) (*house, error) {
 		View: h.view, Reader: h.record, Past: h.record, Inventory: h.inventory, Log: h.logs.room("api"),
 		Submit: h.checker.Submit, Reload: h.reload, Diff: h.diff, Ready: h.checker.Ready,
 		Metrics: h.metrics, Pages: pages, Levels: h.logs, Journal: keeperOf(record), Sources: h.roster, Ledger: ledger{h.record, h.actions}, Links: h.links, AllowedHosts: c.Web.AllowedHosts,
-		Runner: h.runner, Remark: h.checker.Remark, Paused: h.runner.Paused,
+		Runner: h.runner, Remark: h.checker.Remark, Paused: h.runner.Paused, Try: h.try,
 		HostDownDisablesChecks: c.Daemon.HostDownDisablesChecks,
 		History:                c.Journal.History, Version: version(), Started: time.Now(),
 	})
