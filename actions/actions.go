@@ -16,6 +16,7 @@ import "alf"
 // here.
 func Kinds() map[string]func() alf.ActionSpec {
 	return map[string]func() alf.ActionSpec{
-		"webhook": func() alf.ActionSpec { return new(Webhook) },
+		"alertmanager": func() alf.ActionSpec { return new(Alertmanager) },
+		"webhook":      func() alf.ActionSpec { return new(Webhook) },
 	}
 }
