@@ -17,6 +17,7 @@ import "alf"
 func Kinds() map[string]func() alf.ActionSpec {
 	return map[string]func() alf.ActionSpec{
 		"alertmanager": func() alf.ActionSpec { return new(Alertmanager) },
+		"email":        func() alf.ActionSpec { return new(Email) },
 		"webhook":      func() alf.ActionSpec { return new(Webhook) },
 	}
 }

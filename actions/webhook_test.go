@@ -199,6 +199,12 @@ func TestNoSecretIsShown(t *testing.T) {
 			a.URLs, a.Timeout, a.Proxy = []string{base}, 300*time.Millisecond, noProxy
 			mayShowNoSecret(t, what, a)
 		}
+		mayShowNoSecret(t, what, &Email{Server: strings.TrimPrefix(strings.TrimPrefix(strings.Replace(base, "99999", "1", 1), "https://"), "http://"), From: "a@example.com", To: []string{"b@example.com"},
+			Username: "alf", Password: "s3cret", Timeout: 300 * time.Millisecond})
+	}
+	for _, mechanism := range []string{"PLAIN", "LOGIN"} {
+		address, ca := secretive(t, mechanism)
+		mayShowNoSecret(t, "a mail server that quotes "+mechanism, &Email{Server: address, TLS: tlsImplicit, CA: ca, From: "a@example.com", To: []string{"b@example.com"}, Username: "alf", Password: "s3cret"})
 	}
 	w := &Webhook{URL: "http://user:s3cret@exa mple/", Headers: map[string]alf.Secret{"A": "s3cret\n"}, HTTP: HTTP{Proxy: "socks5://s3cret"}}
 	if err := w.Validate(); err == nil || strings.Contains(err.Error(), "s3cret") {

@@ -101,9 +101,9 @@ alf.toml:7: there is no [action.chatt]; did you mean "chat"?
 alf.toml:8: there is no timeperiod "offfice"; did you mean "office"?
 alf.toml:9: service_notification_options: "critcal" is none of "warning", "critical", "unknown", "recovery", "flapping", "downtime", "none", "w", "c", "u", "r", "f", "s", "n"; did you mean "critical"?
 alf.toml:12: unknown key "contacts" in [contact.nobody]
-alf.toml:17: action "chat": no type; it is one of "alertmanager", "webhook"
+alf.toml:17: action "chat": no type; it is one of "alertmanager", "email", "webhook"
 alf.toml:18: unknown key "kind" in [action.chat]; in Alf it is type
-alf.toml:21: type: "webhok" is none of "alertmanager", "webhook"; did you mean "webhook"?
+alf.toml:21: type: "webhok" is none of "alertmanager", "email", "webhook"; did you mean "webhook"?
 alf.toml:26: url: begins with neither "http://" nor "https://"
 alf.toml:27: method: "GET" is none of POST, PUT, PATCH
 alf.toml:28: headers: "a b" is no name of a header
