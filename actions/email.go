@@ -225,7 +225,7 @@ func (e *Email) letter() (*letter, error) {
 			_, err = fill(t, newDocument(sample()))
 		}
 		if err != nil {
-			errs = append(errs, &alf.KeyError{Key: key, Err: plainError(errors.New(strings.TrimPrefix(err.Error(), "html/")))})
+			errs = append(errs, &alf.KeyError{Key: key, Err: plainError(errors.New(strings.TrimSpace(strings.TrimPrefix(err.Error(), "html/template:body:"))))})
 		}
 		return t
 	}

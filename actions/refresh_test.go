@@ -34,6 +34,22 @@ func (f *forgetful) Again(_ context.Context, told []*alf.Notification) error {
 	return f.err
 }
 
+// heard returns how many calls there were, and forgets them.
+func (f *forgetful) heard() int {
+	synctest.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	calls := f.calls
+	f.again, f.calls = nil, 0
+	return calls
+}
+
+func (f *forgetful) failsAgain(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
 // hears demands that want was told again by now, and how many calls that took.
 func (f *forgetful) hears(t *testing.T, calls int, want ...string) {
 	t.Helper()
@@ -112,8 +128,7 @@ func TestRefreshEndsByItself(t *testing.T) {
 			t.Error("the next problem is not told")
 		}
 		s.append(disk, alf.KindRemoved, alf.State{}, 0, nil)
-		time.Sleep(time.Minute)
-		am.hears(t, am.calls, am.again...)
+		am.heard()
 		time.Sleep(10 * time.Minute)
 		am.hears(t, 0)
 	})
@@ -128,30 +143,24 @@ func TestRefreshFails(t *testing.T) {
 		defer func() { s.stop() }()
 		s.result(disk, alf.Critical)
 		time.Sleep(5*time.Minute + 30*time.Second)
-		synctest.Wait()
-		if n := am.calls; n < 9 || n > 12 {
-			t.Errorf("%d calls within five minutes of failures", n)
+		calls := am.heard()
+		if calls < 9 || calls > 12 {
+			t.Errorf("%d calls within five minutes of failures", calls)
 		}
 		if n := strings.Count(s.log.String(), "no route"); n != 1 {
 			t.Errorf("the same failure is logged %d times", n)
 		}
 		s.result(load, alf.Critical)
 		s.told(&am.recorder, "PROBLEM web1!disk 1", "PROBLEM web1!load 1")
-		if st := s.room.Stats()["am"]; st.Stale != uint64(am.calls) || st.Refreshed != 0 || st.Failed+st.Retried != 0 {
+		if st := s.room.Stats()["am"]; st.Stale != uint64(calls) || st.Refreshed != 0 || st.Failed+st.Retried != 0 {
 			t.Errorf("stats: %+v", st)
 		}
-		am.mu.Lock()
-		am.err = &alf.Partly{Err: errors.New("one member is down")}
-		am.mu.Unlock()
+		am.failsAgain(&alf.Partly{Err: errors.New("one member is down")})
 		time.Sleep(2 * time.Minute)
-		synctest.Wait()
-		am.mu.Lock()
-		am.calls = 0
-		am.mu.Unlock()
+		am.heard()
 		time.Sleep(5 * time.Minute)
-		synctest.Wait()
-		if am.calls != 5 {
-			t.Errorf("%d calls within five minutes, want one a minute", am.calls)
+		if n := am.heard(); n != 5 {
+			t.Errorf("%d calls within five minutes, want one a minute", n)
 		}
 	})
 }

@@ -130,6 +130,49 @@ alf.toml:77: there is no timeperiod "offices"; did you mean "office"?
 alf.toml:79: escalation "two" changes nothing: neither contacts, actions nor notification_interval
 alf.toml:82: last_notification 2 is before first_notification 3
 alf.toml:84: end "30m" is not after begin "1h"`},
+	{"mail and Alertmanager", `
+[action.am]
+type        = "alertmanager"
+urls        = ["http://am1:9093", 9093]
+labels      = "site"
+annotations = { a = 1, b = 2 }
+refresh     = "1h"
+password    = "s3cret"
+
+[action.site]
+type   = "alertmanager"
+urls   = "am1:9093"
+labels = { host = "x" }
+
+[action.mail]
+type = "email"
+from = "alf"
+to   = "ops@example.com"
+text = "{{.Outptu}}"
+html = """
+<a href="{{.NotesURL}}>
+"""
+
+[action.none]
+type   = "email"
+server = "mail.example.com:0"
+from   = "alf@example.com"
+to     = ["ops@example.com", "Ops <ops@example.com>"]
+tls    = "ssl"
+`, `alf.toml:4: urls: want a string, got an integer
+alf.toml:5: labels: want a table such as { team = "web" }, got a string
+alf.toml:6: annotations.a: want a string, got an integer
+alf.toml:6: annotations.b: want a string, got an integer
+alf.toml:8: password: there is no [secret.NAME] of this name; a secret itself never stands in the configuration
+alf.toml:12: urls: begins with neither "http://" nor "https://"
+alf.toml:13: labels: host is set by Alf itself
+alf.toml:15: action "mail": server: is missing
+alf.toml:17: from: "alf" is no address such as "ops@example.com" or "Operations <ops@example.com>"
+alf.toml:19: text: 1:2: executing "body" at <.Outptu>: can't evaluate field Outptu
+alf.toml:20: html: ends in a non-text context: {stateURL delimDoubleQuote urlPartPreQuery jsCtxRegexp [] attrURL elementNone <nil>}
+alf.toml:26: server: port "0" is not between 1 and 65535
+alf.toml:28: to: ops@example.com is there twice
+alf.toml:29: tls: "ssl" is none of starttls, opportunistic, implicit, off`},
 	{"sources", `
 [source.none]
 
