@@ -36,6 +36,27 @@ type RetryAfter struct{ Wait time.Duration }
 // Error implements error.
 func (r *RetryAfter) Error() string { return fmt.Sprintf("told to come again in %v", r.Wait) }
 
+// Partly is in the error of a Do whose message has arrived, but not everywhere. It
+// does not come again.
+type Partly struct{ Err error }
+
+// Error implements error.
+func (p *Partly) Error() string { return p.Err.Error() }
+
+// Unwrap returns why it has not arrived where it has not.
+func (p *Partly) Unwrap() error { return p.Err }
+
+// Refresher is an Action whose target takes a problem for over when it has not heard
+// of it for a while.
+type Refresher interface {
+	Action
+	// Refresh returns how often the target is to hear of all problems that last.
+	Refresh() time.Duration
+	// Again tells what Do told before: problems that last, and for a while some that
+	// are over. Of each key there is one at most. It never overlaps with Do.
+	Again(ctx context.Context, told []*Notification) error
+}
+
 // ActionSpec is what [action.NAME] says of one kind of actions: a pointer to a
 // struct. Its fields with a tag `alf:"KEY"` are filled in by the configuration;
 // two that are deeply equal make the same action.

@@ -16,8 +16,10 @@ import "alf"
 // here.
 func Kinds() map[string]func() alf.ActionSpec {
 	return map[string]func() alf.ActionSpec{
-		"pagerduty": func() alf.ActionSpec { return new(PagerDuty) },
-		"slack":     func() alf.ActionSpec { return new(Slack) },
-		"webhook":   func() alf.ActionSpec { return new(Webhook) },
+		"alertmanager": func() alf.ActionSpec { return new(Alertmanager) },
+		"email":        func() alf.ActionSpec { return new(Email) },
+		"pagerduty":    func() alf.ActionSpec { return new(PagerDuty) },
+		"slack":        func() alf.ActionSpec { return new(Slack) },
+		"webhook":      func() alf.ActionSpec { return new(Webhook) },
 	}
 }

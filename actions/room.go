@@ -75,7 +75,7 @@ func (r *Room) Adopt(all []alf.ActionConfig) error {
 			s.replace(action, c.RetryFor)
 			continue
 		}
-		r.senders[c.Name] = newSender(c.Name, action, c.RetryFor, r.o.Ledger, r.o.Log)
+		r.senders[c.Name] = newSender(c.Name, action, c.RetryFor, &r.o)
 	}
 	for name, s := range r.senders {
 		if _, stays := wanted[name]; !stays {
@@ -161,6 +161,11 @@ func (r *Room) recall(ctx context.Context) error {
 		}
 		q.take(l)
 	}
+	for at, n := range q.told {
+		if s := r.sender(at.action); s != nil {
+			s.told.take(n, time.Now())
+		}
+	}
 	for _, w := range q.waiting() {
 		if s := r.sender(w.action); s != nil {
 			s.add(w.delivery)
@@ -182,6 +187,7 @@ func (r *Room) Memory(s *alf.Service) state.Memory { return r.decider.memory(s) 
 type Stats struct {
 	Waiting                             int
 	Delivered, Retried, Failed, Skipped uint64
+	Refreshed, Stale                    uint64    // rounds in which the target heard again of all that lasts, and in which it did not
 	Oldest                              time.Time // when what waits longest was decided; zero: nothing waits
 }
 
@@ -203,6 +209,7 @@ func (r *Room) Told() map[string]uint64 { return r.decider.counts() }
 type queue struct {
 	order []recipient
 	all   map[recipient][]*delivery
+	told  map[recipient]*alf.Notification // the last problem that was delivered, if no end of it was
 }
 
 type recipient struct {
@@ -216,7 +223,9 @@ type waiting struct {
 	*delivery
 }
 
-func newQueue() *queue { return &queue{all: make(map[recipient][]*delivery)} }
+func newQueue() *queue {
+	return &queue{all: make(map[recipient][]*delivery), told: make(map[recipient]*alf.Notification)}
+}
 
 // take takes the next line. An outcome says something of its own notification, and
 // that those before it are settled, too: they are delivered in their order.
@@ -250,12 +259,27 @@ func (q *queue) settle(at recipient, o *state.Outcome) {
 		case o.Result == state.Superseded:
 			q.all[at] = append(all[:i:i], all[i+1:]...)
 		case o.Result.Over():
+			if o.Result == state.Delivered {
+				q.tell(at, all[:i+1])
+			}
 			q.all[at] = all[i+1:]
 		default:
 			d.attempt, d.next = o.Attempt, o.Next
 			q.all[at] = all[i:]
 		}
 		return
+	}
+}
+
+// tell remembers what was delivered.
+func (q *queue) tell(at recipient, all []*delivery) {
+	for _, d := range all {
+		switch d.notification.Type {
+		case alf.TypeProblem:
+			q.told[at] = d.notification
+		case alf.TypeRecovery:
+			delete(q.told, at)
+		}
 	}
 }
 

@@ -54,11 +54,12 @@ type sender struct {
 	until    time.Time               // the target is left alone; zero: it is not
 	trouble  string                  // what the last attempt ended with, as it was logged
 	passed   []*delivery             // that newer ones have taken the place of, and nobody has noted yet
+	told     standings               // what is told again as long as it lasts
 	count    Stats
 }
 
-func newSender(name string, action alf.Action, retryFor time.Duration, ledger state.Ledger, log *slog.Logger) *sender {
-	return &sender{name: name, action: action, retryFor: retryFor, ledger: ledger, log: log.With("action", name),
+func newSender(name string, action alf.Action, retryFor time.Duration, o *Options) *sender {
+	return &sender{name: name, action: action, retryFor: retryFor, ledger: o.Ledger, log: o.Log.With("action", name), told: newStandings(o),
 		wake: make(chan struct{}, 1), gone: make(chan struct{}), queues: make(map[alf.Key][]*delivery), later: newTimes(), failing: make(map[alf.Key]bool)}
 }
 
@@ -67,6 +68,7 @@ func newSender(name string, action alf.Action, retryFor time.Duration, ledger st
 func (s *sender) replace(action alf.Action, retryFor time.Duration) {
 	s.mu.Lock()
 	s.action, s.retryFor = action, retryFor
+	s.told.next = time.Time{}
 	s.well()
 	for key, queue := range s.queues {
 		if queue[0].next = (time.Time{}); queue[0] != s.busy && s.later.drop(key) {
@@ -155,6 +157,7 @@ func (s *sender) run(ctx context.Context) {
 	defer stop()
 	for {
 		s.notePassed(ctx)
+		s.refresh(ctx)
 		d, action, wait := s.pick(time.Now())
 		if d != nil {
 			s.deliver(ctx, d, action)
@@ -162,7 +165,7 @@ func (s *sender) run(ctx context.Context) {
 		if ctx.Err() == nil && d != nil && !s.isGone() {
 			continue
 		}
-		timer := time.NewTimer(wait)
+		timer := time.NewTimer(min(wait, s.calm(time.Now())))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -251,7 +254,11 @@ func (s *sender) outcome(d *delivery, err error, now time.Time) *state.Outcome {
 	if err == nil {
 		return o
 	}
-	o.Err, o.Result = cut(err.Error(), mostOutput), state.Failed
+	o.Err = cut(err.Error(), mostOutput)
+	if _, ok := errors.AsType[*alf.Partly](err); ok {
+		return o
+	}
+	o.Result = state.Failed
 	s.mu.Lock()
 	retryFor := s.retryFor
 	s.mu.Unlock()
@@ -289,6 +296,8 @@ func (s *sender) tell(d *delivery, o *state.Outcome) {
 	switch {
 	case o.Result == state.Failed:
 		s.log.Error("a notification could not be delivered", append(facts, "err", o.Err)...)
+	case o.Result == state.Delivered && o.Err != "" && o.Err != was:
+		s.log.Warn("a notification did not arrive everywhere", append(facts, "err", o.Err)...)
 	case o.Err != "" && o.Err != was:
 		s.log.Warn("a notification could not be delivered yet", append(facts, "err", o.Err)...)
 	case o.Err == "" && was != "":
@@ -333,6 +342,8 @@ func (s *sender) settle(d *delivery, o *state.Outcome) {
 		s.count.Failed++
 	default:
 		s.well()
+		s.told.begin(s.action, time.Now())
+		s.told.take(d.notification, time.Now())
 		s.count.Delivered++
 	}
 	s.count.Waiting--

@@ -63,17 +63,16 @@ func (r *Room) Try(ctx context.Context, t Trial) (*Tried, error) {
 	return out, nil
 }
 
-// What a test is about that is about nothing.
-var (
-	trialHost    = &alf.Host{Name: alf.OwnHost}
-	trialService = &alf.Service{Key: alf.Key{Host: alf.OwnHost, Service: "test"}, Host: trialHost, MaxAttempts: 1}
-)
+// trialService returns what a test is about that is about nothing.
+func trialService() *alf.Service {
+	return &alf.Service{Key: alf.Key{Host: alf.OwnHost, Service: "test"}, Host: &alf.Host{Name: alf.OwnHost}, MaxAttempts: 1}
+}
 
 // trialOf returns the notification of a test. It is about a state that its type is
 // told of, whether or not it is so.
 func (r *Room) trialOf(t Trial, now time.Time) (*alf.Notification, error) {
 	inventory := r.o.Inventory()
-	s, e := trialService, (*alf.Event)(nil)
+	s, e := trialService(), (*alf.Event)(nil)
 	if t.Key != (alf.Key{}) {
 		if s = inventory.Service(t.Key); s == nil {
 			return nil, ErrNoService

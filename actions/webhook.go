@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -192,7 +193,12 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return b.Buffer.Write(p)
 }
 
-func fill(t *template.Template, d *document) ([]byte, error) {
+// executor is a template, of texts or of HTML.
+type executor interface {
+	Execute(w io.Writer, data any) error
+}
+
+func fill(t executor, d *document) ([]byte, error) {
 	var b bounded
 	if err := t.Execute(&b, d); err != nil {
 		return nil, plainError(err)

@@ -202,16 +202,28 @@ func TestRedirect(t *testing.T) {
 
 // secretive are specs of all kinds that are full of secrets, to be used against a
 // target at base.
-var secretive = map[string]func(base string) alf.ActionSpec{
-	"pagerduty": func(base string) alf.ActionSpec {
-		return &PagerDuty{RoutingKey: "s3cretKeyOfAnIntegration01234567", URL: alf.Secret(base + "/T0SECRET?token=s3cret"), HTTP: impatient}
+var secretive = map[string]func(base string) []alf.ActionSpec{
+	"alertmanager": func(base string) []alf.ActionSpec {
+		var specs []alf.ActionSpec
+		for _, a := range []*Alertmanager{{Username: "alf", Password: "s3cret"}, {Token: "s3cret"}, {Headers: map[string]alf.Secret{"Authorization": "s3cret"}}} {
+			a.URLs, a.HTTP = []string{base}, impatient
+			specs = append(specs, a)
+		}
+		return specs
 	},
-	"slack": func(base string) alf.ActionSpec {
-		return &Slack{URL: alf.Secret(base + "/services/T0SECRET/B0SECRET/s3cret"), HTTP: impatient}
+	"email": func(base string) []alf.ActionSpec {
+		server := strings.Replace(base[strings.Index(base, "//")+2:], "99999", "1", 1)
+		return []alf.ActionSpec{&Email{Server: server, From: "a@example.com", To: []string{"b@example.com"}, Username: "alf", Password: "s3cret", Timeout: 300 * time.Millisecond}}
 	},
-	"webhook": func(base string) alf.ActionSpec {
-		return &Webhook{URL: alf.Secret(base + "/services/T0SECRET/B0SECRET?token=s3cret"), Headers: map[string]alf.Secret{"Authorization": "Bearer s3cret-too"},
-			SigningKey: "s3cret-key", HTTP: impatient}
+	"pagerduty": func(base string) []alf.ActionSpec {
+		return []alf.ActionSpec{&PagerDuty{RoutingKey: "s3cretKeyOfAnIntegration01234567", URL: alf.Secret(base + "/T0SECRET?token=s3cret"), HTTP: impatient}}
+	},
+	"slack": func(base string) []alf.ActionSpec {
+		return []alf.ActionSpec{&Slack{URL: alf.Secret(base + "/services/T0SECRET/B0SECRET/s3cret"), HTTP: impatient}}
+	},
+	"webhook": func(base string) []alf.ActionSpec {
+		return []alf.ActionSpec{&Webhook{URL: alf.Secret(base + "/services/T0SECRET/B0SECRET?token=s3cret%2Fx&x=1"), Headers: map[string]alf.Secret{"Authorization": "Bearer s3cret-too"},
+			SigningKey: "s3cret-key", HTTP: impatient}}
 	},
 }
 
@@ -249,22 +261,39 @@ func TestNoSecretIsShown(t *testing.T) {
 		}
 		for what, base := range map[string]string{"an answer that quotes the head": echo.URL, "an answer that quotes the body": quote.URL, "an answer that quotes a part": parts.URL, "nobody listens": closed.URL,
 			"no answer": slow.URL, "a reset": cut, "no HTTP": junk, "an unknown certificate": secure.URL, "no such host": "http://nowhere.invalid", "a bad port": "http://127.0.0.1:99999"} {
-			err := made(t, secretive[kind](base)).Do(t.Context(), message())
-			if err == nil {
-				t.Errorf("%s: %s: no error", kind, what)
-				continue
-			}
-			if text := fmt.Sprintf("%v %+v", err, err); strings.Contains(strings.ToLower(text), "s3cret") || strings.Contains(text, "0SECRET") {
-				t.Errorf("%s: %s: %s", kind, what, text)
-			}
-			if errors.Is(err, alf.ErrPermanent) {
-				t.Errorf("%s: %s: it is never tried again: %v", kind, what, err)
+			for _, spec := range secretive[kind](base) {
+				mayShowNoSecret(t, what, spec)
 			}
 		}
+	}
+	for _, mechanism := range []string{"PLAIN", "LOGIN"} {
+		address, ca := quotingMailServer(t, mechanism)
+		mayShowNoSecret(t, "a mail server that quotes "+mechanism, &Email{Server: address, TLS: tlsImplicit, CA: ca, From: "a@example.com", To: []string{"b@example.com"}, Username: "alf", Password: "s3cret"})
 	}
 	w := &Webhook{URL: "http://user:s3cret@exa mple/", Headers: map[string]alf.Secret{"A": "s3cret\n"}, HTTP: HTTP{Proxy: "socks5://s3cret"}}
 	if err := w.Validate(); err == nil || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("Validate = %v", err)
+	}
+}
+
+// mayShowNoSecret demands that what it fails with says nothing of "s3cret", however
+// it is written, and that it is tried again.
+func mayShowNoSecret(t *testing.T, what string, s alf.ActionSpec) {
+	t.Helper()
+	err := made(t, s).Do(t.Context(), message())
+	if err == nil {
+		t.Errorf("%s, %T: no error", what, s)
+		return
+	}
+	text := fmt.Sprintf("%v %+v", err, err)
+	for _, secret := range []string{"s3cret", "0secret", base64.StdEncoding.EncodeToString([]byte("alf:s3cret")), base64.StdEncoding.EncodeToString([]byte("\x00alf\x00s3cret")),
+		base64.StdEncoding.EncodeToString([]byte("s3cret"))} {
+		if strings.Contains(strings.ToLower(text), strings.ToLower(secret)) {
+			t.Errorf("%s, %T: %s", what, s, text)
+		}
+	}
+	if errors.Is(err, alf.ErrPermanent) {
+		t.Errorf("%s, %T: it is never tried again: %v", what, s, err)
 	}
 }
 

@@ -171,6 +171,10 @@ func (l *loader) specReader(f specField) reader {
 		return to(dst, duration(time.Millisecond, maxInterval))
 	case *[]int:
 		return to(dst, listOf(number(0, 1_000_000)))
+	case *[]string:
+		return to(dst, oneOrMore(word))
+	case *map[string]string:
+		return readTexts(dst)
 	case *map[string]alf.Secret:
 		return l.readSecrets(dst)
 	case *alf.File:
@@ -213,6 +217,25 @@ func (l *loader) plainOrSecret(v value) (alf.Secret, error) {
 		return "", errors.New("is empty, or more than a line")
 	}
 	return alf.Secret(s), nil
+}
+
+// readTexts reads a table of texts, of which each may have several lines.
+func readTexts(dst *map[string]string) reader {
+	return func(m *mistakes, key string, v value) {
+		t, ok := v.any.(*table)
+		if !ok {
+			m.take(key, v.at, v.want(`a table such as { team = "web" }`, func() *shape { return mapping(shapeOf(text)) }))
+			return
+		}
+		*dst = make(map[string]string, len(t.keys))
+		for _, name := range t.keys {
+			s, err := text(t.values[name])
+			if err != nil {
+				m.take(key+"."+name, t.values[name].at, err)
+			}
+			(*dst)[name] = s
+		}
+	}
 }
 
 // readSecrets reads a table of texts and secrets.
@@ -268,6 +291,15 @@ func (p *printer) field(key string, v reflect.Value) {
 		p.set(key, x.String())
 	case alf.File:
 		p.set(key, x.Name)
+	case []string:
+		p.list(key, x)
+	case map[string]string:
+		var pairs []string
+		for _, name := range slices.Sorted(maps.Keys(x)) {
+			pairs = append(pairs, quote(name)+" = "+quote(x[name]))
+		}
+		fmt.Fprintf(p.w, "%s = { %s }", key, strings.Join(pairs, ", "))
+		p.end(key)
 	case map[string]alf.Secret:
 		var pairs []string
 		for _, name := range slices.Sorted(maps.Keys(x)) {

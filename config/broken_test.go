@@ -101,9 +101,9 @@ alf.toml:7: there is no [action.chatt]; did you mean "chat"?
 alf.toml:8: there is no timeperiod "offfice"; did you mean "office"?
 alf.toml:9: service_notification_options: "critcal" is none of "warning", "critical", "unknown", "recovery", "flapping", "downtime", "none", "w", "c", "u", "r", "f", "s", "n"; did you mean "critical"?
 alf.toml:12: unknown key "contacts" in [contact.nobody]
-alf.toml:17: action "chat": no type; it is one of "pagerduty", "slack", "webhook"
+alf.toml:17: action "chat": no type; it is one of "alertmanager", "email", "pagerduty", "slack", "webhook"
 alf.toml:18: unknown key "kind" in [action.chat]; in Alf it is type
-alf.toml:21: type: "webhok" is none of "pagerduty", "slack", "webhook"; did you mean "webhook"?
+alf.toml:21: type: "webhok" is none of "alertmanager", "email", "pagerduty", "slack", "webhook"; did you mean "webhook"?
 alf.toml:26: url: begins with neither "http://" nor "https://"
 alf.toml:27: method: "GET" is none of POST, PUT, PATCH
 alf.toml:28: headers: "a b" is no name of a header
@@ -160,6 +160,49 @@ alf.toml:15: action "oncall": routing_key: is missing
 alf.toml:17: region: "asia" is neither "us" nor "eu"
 alf.toml:18: severity_warning: "warn" is none of critical, error, warning, info
 alf.toml:22: routing_key: there is no [secret.NAME] of this name; a secret itself never stands in the configuration`},
+	{"mail and Alertmanager", `
+[action.am]
+type        = "alertmanager"
+urls        = ["http://am1:9093", 9093]
+labels      = "site"
+annotations = { a = 1, b = 2 }
+refresh     = "1h"
+password    = "s3cret"
+
+[action.site]
+type   = "alertmanager"
+urls   = "am1:9093"
+labels = { host = "x" }
+
+[action.mail]
+type = "email"
+from = "alf"
+to   = "ops@example.com"
+text = "{{.Outptu}}"
+html = """
+<a href="{{.NotesURL}}>
+"""
+
+[action.none]
+type   = "email"
+server = "mail.example.com:0"
+from   = "alf@example.com"
+to     = ["ops@example.com", "Ops <ops@example.com>"]
+tls    = "ssl"
+`, `alf.toml:4: urls: want a string, got an integer
+alf.toml:5: labels: want a table such as { team = "web" }, got a string
+alf.toml:6: annotations.a: want a string, got an integer
+alf.toml:6: annotations.b: want a string, got an integer
+alf.toml:8: password: there is no [secret.NAME] of this name; a secret itself never stands in the configuration
+alf.toml:12: urls: begins with neither "http://" nor "https://"
+alf.toml:13: labels: host is set by Alf itself
+alf.toml:15: action "mail": server: is missing
+alf.toml:17: from: "alf" is no address such as "ops@example.com" or "Operations <ops@example.com>"
+alf.toml:19: text: 1:2: executing "body" at <.Outptu>: can't evaluate field Outptu
+alf.toml:20: html: ends in a non-text context: {stateURL delimDoubleQuote urlPartPreQuery jsCtxRegexp [] attrURL elementNone <nil>}
+alf.toml:26: server: port "0" is not between 1 and 65535
+alf.toml:28: to: ops@example.com is there twice
+alf.toml:29: tls: "ssl" is none of starttls, opportunistic, implicit, off`},
 	{"sources", `
 [source.none]
 

@@ -175,6 +175,48 @@ func TestShowTelling(t *testing.T) {
 	}
 }
 
+// TestShowKinds: lists and tables of actions are shown as they are read.
+func TestShowKinds(t *testing.T) {
+	load := func(src string) string {
+		t.Helper()
+		c, err := Load(write(t, src), options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		if err := c.Show(&out, "", ""); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	text := load(`
+[action.am]
+type        = "alertmanager"
+urls        = ["http://am1:9093", "http://am2:9093"]
+labels      = { site = "a \"b\"", team = "web" }
+annotations = { x = "{{.Host}}\n" }
+refresh     = "30s"
+headers     = { X-Scope-OrgID = "s3cret" }
+
+[action.mail]
+type   = "email"
+server = "mail.example.com"
+from   = "alf@example.com"
+to     = "Ops <ops@example.com>"
+`)
+	for _, want := range []string{
+		"\nurls = [\"http://am1:9093\", \"http://am2:9093\"]\n", "\nlabels = { \"site\" = \"a \\\"b\\\"\", \"team\" = \"web\" }\n",
+		"\nannotations = { \"x\" = \"{{.Host}}\\n\" }\n", "\nrefresh = \"30s\"\n", "\nto = [\"Ops <ops@example.com>\"]\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("nothing of %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "s3cret") {
+		t.Errorf("a secret is shown:\n%s", text)
+	}
+}
+
 // TestContactsOfSources: a host of a source may name contacts, and one that is not
 // there is a mistake of that host alone.
 func TestContactsOfSources(t *testing.T) {

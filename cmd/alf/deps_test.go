@@ -56,6 +56,7 @@ var thirdParty = map[string][]string{
 	"github.com/BurntSushi/toml":      {"alf/config"},
 	"github.com/prometheus/":          {"alf/sinks"},
 	"github.com/hashicorp/":           {"alf/actions"},
+	"github.com/emersion/":            {"alf/actions"},
 	"github.com/spf13/cobra":          {"alf/cmd/alf"},
 	"github.com/fsnotify/fsnotify":    {"alf/cmd/alf"},
 	"github.com/rogpeppe/go-internal": {}, // tests only

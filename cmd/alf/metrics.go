@@ -107,6 +107,8 @@ func (h *house) measureActions() {
 	m.CounterBy("alf_action_retries_total", "Attempts to deliver that failed and are made again.", "action", by(func(s actions.Stats) float64 { return float64(s.Retried) }))
 	m.CounterBy("alf_action_failed_total", "Notifications that were given up.", "action", by(func(s actions.Stats) float64 { return float64(s.Failed) }))
 	m.CounterBy("alf_action_superseded_total", "Notifications that waited until a newer one took their place.", "action", by(func(s actions.Stats) float64 { return float64(s.Skipped) }))
+	m.CounterBy("alf_action_refreshes_total", "Rounds in which the target heard again of all problems that last.", "action", by(func(s actions.Stats) float64 { return float64(s.Refreshed) }))
+	m.CounterBy("alf_action_refreshes_failed_total", "Rounds in which it did not, or not all of it.", "action", by(func(s actions.Stats) float64 { return float64(s.Stale) }))
 	m.GaugeBy("alf_action_waiting", "Notifications that are still to be delivered.", "action", by(func(s actions.Stats) float64 { return float64(s.Waiting) }))
 	m.GaugeBy("alf_action_oldest_timestamp_seconds", "When what waits longest was decided; 0: nothing waits.", "action", by(func(s actions.Stats) float64 { return sinks.Timestamp(s.Oldest) }))
 }

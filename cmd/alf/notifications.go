@@ -11,6 +11,7 @@ import (
 	"alf"
 	"alf/api/wire"
 	"alf/client"
+	"alf/state"
 )
 
 func newNotifications(o *options) *cobra.Command {
@@ -87,6 +88,9 @@ func delivery(d wire.NoticeDelivery) string {
 		text += fmt.Sprintf(" after %d attempts", d.Attempts)
 	}
 	if d.Error != "" {
+		if d.Result == state.Delivered.String() {
+			text += ", but not everywhere"
+		}
 		text += ": " + string(wire.Brief(d.Error))
 	}
 	if d.Next != nil {

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 )
@@ -24,14 +23,12 @@ const (
 	accountLock = "/run/alf-sshdtest.lock"
 )
 
-var sweep sync.Once
-
 // newAccount makes an account of the test's own, which nobody else uses, with or without a home,
 // by useradd with these further arguments. It is removed at the end, or by a later test if this
 // one is killed.
 func newAccount(t testing.TB, home bool, shell string, further ...string) string {
 	t.Helper()
-	sweep.Do(func() { removeOrphans(t) })
+	removeOrphans(t)
 	name := accountPrefix + strings.ToLower(rand.Text()[:8])
 	// The password "*" fits nothing, while useradd's default "!" locks the account for keys, too.
 	args := []string{"useradd", "--system", "--shell", shell, "--password", "*", "--comment", accountNote + strconv.Itoa(os.Getpid())}
