@@ -558,6 +558,38 @@ func limits(t *testing.T, shell []string, tools string) {
 	})
 }
 
+// What plugins have said may be long, and full of what must be written in octal; and a quote that
+// ends nothing is found wherever it stands.
+func TestGatewayLongText(t *testing.T) {
+	long := strings.Repeat("é'", 800) + strings.Repeat("é", 4000)
+	quoted := strings.ReplaceAll(long, "'", `'\''`)
+	file, _ := install(t,
+		Permit{Name: "free", Argv: []Pattern{{{Text: "printf"}}, {{Text: "%s"}}, {{Text: "a "}, {Kind: Free}}}},
+		Permit{Name: "quoted", Argv: []Pattern{{{Text: "/bin/sh"}}, {{Text: "-c"}}, {{Text: "printf %s '"}, {Kind: Quoted}, {Text: "'"}}}})
+	for _, shell := range gateways(t) {
+		f := func(want string, argv ...string) {
+			t.Helper()
+			r, err := Target{Gateway: true}.request(Command{Argv: argv})
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch got := ask(t, shell, file, r.line, ""); {
+			case want == "" && !got.refused():
+				t.Errorf("%q: %.100q, want a refusal", shell, got.stdout)
+			case want != "" && (got.code != 0 || got.stderr != "" || !strings.HasSuffix(got.stdout, "\n"+want)):
+				t.Errorf("%q: exit status %d, %q, %d bytes, want %d", shell, got.code, got.stderr, len(got.stdout), len(want))
+			}
+		}
+		f("a "+long, "printf", "%s", "a "+long)
+		f(quotedText(quoted), "/bin/sh", "-c", "printf %s '"+quoted+"'")
+		f("", "/bin/sh", "-c", "printf %s '"+quoted+"';id;''")
+		f("", "/bin/sh", "-c", "printf %s ''"+quoted+"'")
+	}
+}
+
+// quotedText is what a text stands for between single quotes.
+func quotedText(s string) string { return strings.ReplaceAll(s, `'\''`, "'") }
+
 // What stands on standard input of a command is nothing, also where a secret was compared before.
 func TestGatewayNoInput(t *testing.T) {
 	file, _ := install(t, Permit{Name: "x", Argv: []Pattern{{{Text: "sh"}}, {{Text: "-c"}}, {{Text: "readlink /proc/$$/fd/0"}}, {{Kind: Hidden, Text: "tiger"}}}})
