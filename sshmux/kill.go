@@ -118,7 +118,7 @@ func (s *session) killer(ctx context.Context) bool {
 	stop := s.press()
 	defer stop()
 	select {
-	case <-s.begun:
+	case <-s.begun.whenShut():
 	case <-s.outputs:
 	case <-ctx.Done():
 		return false
@@ -129,7 +129,7 @@ func (s *session) killer(ctx context.Context) bool {
 	}
 	// A login that ends before it runs the command has told no PID.
 	select {
-	case <-s.exited:
+	case <-s.exited.whenShut():
 		return true
 	case <-ctx.Done():
 		return false

@@ -94,6 +94,7 @@ type Mux struct {
 	keys     keyCache
 	buffers  sync.Pool // of *[]byte, for output on its way
 	counters counters
+	alarms   alarms
 	turns    turns
 	lockout  lockout
 	// killLimit is the constant of that name.
@@ -254,16 +255,19 @@ type call struct {
 // join begins a call over the link of a target. Its context ends with ctx, or when the Mux is
 // closed.
 func (m *Mux) join(ctx context.Context, t Target) (context.Context, *call, error) {
-	if err := t.validate(); err != nil {
-		return nil, nil, t.fail(Config, PhaseDial, err)
-	}
 	key := t.Key()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return nil, nil, t.fail(Transport, PhaseDial, ErrClosed)
 	}
-	l := m.link(key, t)
+	l := m.links[key]
+	if l == nil {
+		if err := t.validate(); err != nil {
+			return nil, nil, t.fail(Config, PhaseDial, err)
+		}
+		l = m.link(key, t)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	c := &call{link: l, cancel: cancel}
 	m.calls[c] = true

@@ -20,7 +20,7 @@ const maxUnsent = 20
 // dropbear it is wanted, since it comes before all else that there is to say about the command: a
 // session that is closed without one has not run it.
 func (s *session) send() bool {
-	defer close(s.sent)
+	defer s.sent.shut()
 	reply := strings.Contains(s.conn.greeting, "dropbear")
 	taken, err := s.ch.SendRequest("exec", reply, ssh.Marshal(struct{ Line string }{s.request.line}))
 	if err != nil {
@@ -39,19 +39,12 @@ func (s *session) send() bool {
 }
 
 // isUnsent reports whether the host has closed the session without having taken the command.
-func (s *session) isUnsent() bool {
-	select {
-	case <-s.sent:
-		return s.unsent
-	default:
-		return false
-	}
-}
+func (s *session) isUnsent() bool { return s.sent.isShut() && s.unsent }
 
 // isUnsentAt waits until that is known.
 func (s *session) isUnsentAt(ctx context.Context) bool {
 	select {
-	case <-s.sent:
+	case <-s.sent.whenShut():
 		return s.unsent
 	case <-ctx.Done():
 		return false

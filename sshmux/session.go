@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -34,24 +36,26 @@ type session struct {
 	out     stream
 	err     stream
 
-	opened    chan error    // carry has opened the channel, or not
-	abandoned chan struct{} // closed by who no longer waits for opened
-	leaving   sync.Once     // for left
-	ch        ssh.Channel   // set before opened
-	asks      <-chan *ssh.Request
-	early     bool // the channel was open before it was needed; set before opened
+	opened  chan error  // size 1: carry has opened the channel, or not
+	decided atomic.Bool // set by who is first: carry that has an answer, or who no longer waits for opened
+	leaving sync.Once   // for left
+	ch      ssh.Channel // set before opened
+	asks    <-chan *ssh.Request
+	early   bool // the channel was open before it was needed; set before opened
 
-	begun   chan struct{} // closed when the wrapper has said the nonce
+	limit   *alarm        // of the caller of Run: first for the opening, then for the command, then for the rest of its output
+	begun   latch         // the wrapper has said the nonce
 	pid     int           // set before begun: the leader of the command's process group; 0: Dir could not be entered
-	outputs chan struct{} // closed when carry ends, and so all output has been delivered; said is set before
+	readers atomic.Int32  // carry and errors, as far as they have not ended
+	outputs chan struct{} // closed when both have, and so all output has been delivered; said is set before
 	said    []byte        // what stood before the nonce, or instead of it
-	sent    chan struct{} // closed when the command was sent, or could not be; unsent is set before
+	sent    latch         // the command was sent, or could not be; unsent is set before
 	unsent  bool          // the host has closed the channel before it took the command
 	barked  chan bool     // size 1: the watchdog has said whether nothing is left
 
 	exit   Exit
-	exited chan struct{} // closed when the host has told the exit status or signal; exit is set before
-	closed bool          // the channel is closed; known to the caller of Run, and to reap after it
+	exited latch // the host has told the exit status or signal; exit is set before
+	closed bool  // the channel is closed; known to the caller of Run, and to reap after it
 }
 
 // run runs a command over the connection. Where the host closes the session before it has taken
@@ -87,15 +91,20 @@ func (c *conn) attempt(ctx context.Context, r *request) (Exit, error) {
 // open opens a channel in a slot and has the command sent. It asks again while the host
 // refuses for want of sessions and others of ours are there to end. If it fails, the slot is
 // given back, but not before the host has answered.
-func (c *conn) open(ctx context.Context, r *request) (*session, error) {
+func (c *conn) open(ctx context.Context, r *request) (s *session, err error) {
 	o := c.mux.options
-	limit := time.NewTimer(o.OpenTimeout)
-	defer limit.Stop()
+	limit := c.mux.alarms.in(o.OpenTimeout)
+	defer func() {
+		if err != nil {
+			limit.stop() // else wait goes on with it
+		}
+	}()
 	start := time.Now()
 	r = c.watched(c.grouped(r))
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
-		s, err := c.try(ctx, r, &c.slots, limit.C)
+		s, err := c.try(ctx, r, &c.slots, limit.rang)
 		if !isRefusal(err) {
+			s.limit = limit
 			return s, err
 		}
 		if c.learnOnce(err) {
@@ -107,13 +116,13 @@ func (c *conn) open(ctx context.Context, r *request) (*session, error) {
 			return nil, errors.Join(e, err)
 		}
 		if waited {
-			limit.Reset(o.OpenTimeout)
+			limit.reset(o.OpenTimeout)
 			continue
 		}
 		if c.running.Load() > 0 && time.Since(start) < o.QueueTimeout {
-			limit.Reset(o.OpenTimeout)
+			limit.reset(o.OpenTimeout)
 		}
-		if err := c.again(ctx, pause, limit.C, err); err != nil {
+		if err := c.again(ctx, pause, limit.rang, err); err != nil {
 			c.release()
 			return nil, err
 		}
@@ -121,7 +130,7 @@ func (c *conn) open(ctx context.Context, r *request) (*session, error) {
 }
 
 // try asks once for a channel. After a refusal, the slot is the caller's still.
-func (c *conn) try(ctx context.Context, r *request, slots *slots, limit <-chan time.Time) (*session, error) {
+func (c *conn) try(ctx context.Context, r *request, slots *slots, limit <-chan struct{}) (*session, error) {
 	s := newSession(c, r, slots)
 	if r.dog != "" {
 		s.barked = make(chan bool, 1)
@@ -160,7 +169,7 @@ func (c *conn) release() {
 
 // again waits for about pause before the host is asked once more for a session that it has
 // refused.
-func (c *conn) again(ctx context.Context, pause time.Duration, limit <-chan time.Time, refusal error) error {
+func (c *conn) again(ctx context.Context, pause time.Duration, limit <-chan struct{}, refusal error) error {
 	select {
 	case <-time.After(pause/2 + rand.N(pause)):
 		return nil
@@ -181,46 +190,59 @@ func isRefusal(err error) bool {
 }
 
 func newSession(c *conn, r *request, slots *slots) *session {
-	return &session{
+	s := &session{
 		conn: c, request: r, slots: slots,
 		in: source{r: r.Stdin}, out: stream{w: r.Stdout}, err: stream{w: r.Stderr},
-		opened: make(chan error), abandoned: make(chan struct{}),
-		sent: make(chan struct{}), begun: make(chan struct{}), outputs: make(chan struct{}), exited: make(chan struct{}),
+		opened: make(chan error, 1), outputs: make(chan struct{}),
 		exit: Exit{Code: -1},
 	}
+	s.readers.Store(1)
+	return s
 }
 
 // ready waits until carry has opened the channel. After a refusal, the slot is the caller's;
 // after any other error it is released.
-func (s *session) ready(ctx context.Context, limit <-chan time.Time) error {
+func (s *session) ready(ctx context.Context, limit <-chan struct{}) error {
+	var cause error
 	select {
 	case err := <-s.opened:
-		if err == nil {
-			s.exit.Started = time.Now()
-		} else if !isRefusal(err) {
-			s.conn.close(nil) // what x/crypto says here is less than what the connection will
-			s.release()
-			return errLost
-		}
-		return err
+		return s.answered(err)
 	case <-s.conn.dead:
+		cause = errLost
+	case <-ctx.Done():
+		cause = context.Cause(ctx)
+	case <-limit:
+		s.conn.nudge()
+		cause = fmt.Errorf("no answer within %v", s.conn.mux.options.OpenTimeout)
+	}
+	if !s.decided.CompareAndSwap(false, true) {
+		return s.answered(<-s.opened) // in the same moment; the command may have been sent
+	}
+	if cause == errLost {
 		s.left()
 		s.release()
 		return errLost
-	case <-ctx.Done():
-		s.abandon()
-		return context.Cause(ctx)
-	case <-limit:
-		s.abandon()
-		s.conn.nudge()
-		return fmt.Errorf("no answer within %v", s.conn.mux.options.OpenTimeout)
 	}
+	s.abandon()
+	return cause
+}
+
+// answered takes what carry says of the channel.
+func (s *session) answered(err error) error {
+	switch {
+	case err == nil:
+		s.exit.Started = time.Now()
+	case !isRefusal(err):
+		s.conn.close(nil) // what x/crypto says here is less than what the connection will
+		s.release()
+		return errLost
+	}
+	return err
 }
 
 // abandon leaves the channel that has been asked for to carry.
 func (s *session) abandon() {
 	unhold := s.hold()
-	close(s.abandoned)
 	s.conn.mux.owners.Go(func() {
 		defer unhold()
 		select {
@@ -329,19 +351,15 @@ func (s *session) opens(answer opening) error {
 // carry opens the channel, sends the command and delivers its standard output. It ends with
 // the output.
 func (s *session) carry() {
-	defer s.left()
-	defer close(s.outputs)
+	defer s.delivered()
 	err := s.openChannel()
-	select {
-	case s.opened <- err:
-	case <-s.abandoned:
+	if !s.decided.CompareAndSwap(false, true) {
 		if err == nil {
 			s.drop()
 		}
 		return
-	case <-s.conn.dead:
-		return
 	}
+	s.opened <- err
 	if err != nil {
 		return
 	}
@@ -354,10 +372,17 @@ func (s *session) carry() {
 	if s.request.prelude != "" || s.request.Stdin != nil {
 		go s.feed()
 	}
-	var stderr sync.WaitGroup
-	stderr.Go(s.errors)
+	s.readers.Add(1)
+	go s.errors()
 	s.output()
-	stderr.Wait()
+}
+
+// delivered is called by carry and by errors when they end: neither waits for the other.
+func (s *session) delivered() {
+	if s.readers.Add(-1) == 0 {
+		close(s.outputs)
+		s.left()
+	}
 }
 
 // feed sends the environment and the standard input. It ends when the command no longer reads,
@@ -385,7 +410,7 @@ func (s *session) output() {
 		s.out.write(e.skip(p.skip((*buf)[:n]), s.bark))
 		if p.begun && !before {
 			s.pid = p.pid
-			close(s.begun)
+			s.begun.shut()
 		}
 		if err != nil {
 			s.out.write(e.held)
@@ -397,6 +422,7 @@ func (s *session) output() {
 
 // errors brings standard error to its writer.
 func (s *session) errors() {
+	defer s.delivered()
 	buf := s.conn.mux.buffers.Get().(*[]byte)
 	defer s.conn.mux.buffers.Put(buf)
 	from := s.ch.Stderr()
@@ -415,24 +441,20 @@ func (s *session) wait(ctx context.Context) (Exit, error) {
 	defer s.err.stop()
 	defer s.out.stop()
 	defer s.in.stop()
-	var limit, grace <-chan time.Time
+	defer s.limit.stop()
 	var outputs <-chan struct{}
 	asks := s.asks
-	if s.request.Timeout > 0 {
-		timer := time.NewTimer(s.request.Timeout)
-		defer timer.Stop()
-		limit = timer.C
-	}
+	s.limit.reset(s.rest(s.exit.Started))
 	for {
 		select {
 		case ask, ok := <-asks:
 			if !ok {
 				s.gone()
-				asks, grace, outputs = nil, nil, s.outputs
+				asks, outputs = nil, s.outputs
 				continue
 			}
 			if s.note(ask) {
-				grace = time.After(outputGrace)
+				s.limit.reset(min(outputGrace, s.rest(s.exit.Ended)))
 				asks, outputs = nil, s.outputs // both are about to end; to wake up for one will do
 			}
 		case <-outputs:
@@ -442,14 +464,15 @@ func (s *session) wait(ctx context.Context) (Exit, error) {
 			}
 			s.release()
 			return s.verdict()
-		case <-grace:
+		case <-s.limit.rang:
+			if !s.hasExited() {
+				return s.end(Timeout, fmt.Errorf("no end within %v", s.request.Timeout))
+			}
 			if rest := s.patience(); rest > 0 {
-				grace = time.After(rest)
+				s.limit.reset(rest)
 				continue
 			}
 			return s.leave()
-		case <-limit:
-			return s.end(Timeout, fmt.Errorf("no end within %v", s.request.Timeout))
 		case <-ctx.Done():
 			return s.end(kindOf(ctx), context.Cause(ctx))
 		}
@@ -494,30 +517,35 @@ func (s *session) note(ask *ssh.Request) bool {
 		return false
 	}
 	s.exit.Ended = time.Now()
-	close(s.exited)
+	s.exited.shut()
 	if s.request.dog != "" {
 		s.ch.CloseWrite() // the watchdog ends by that wherever sshd does not see to it
 	}
 	return true
 }
 
-func (s *session) hasExited() bool {
-	select {
-	case <-s.exited:
-		return true
-	default:
-		return false
+func (s *session) hasExited() bool { return s.exited.isShut() }
+
+// rest returns how much of the command's Timeout is left.
+func (s *session) rest(now time.Time) time.Duration {
+	if s.request.Timeout <= 0 {
+		return math.MaxInt64
 	}
+	return s.exit.Started.Add(s.request.Timeout).Sub(now)
 }
 
-// patience returns how much longer to wait for output after the exit.
+// patience returns how much longer to wait for output after the exit. Once the channel is
+// closed, there is no more to come than what is on its way to the writer.
 func (s *session) patience() time.Duration {
 	now := time.Now()
+	if s.closed {
+		return s.rest(now)
+	}
 	last := s.out.last()
 	if t := s.err.last(); t.After(last) {
 		last = t
 	}
-	return min(last.Add(outputGrace).Sub(now), s.exit.Ended.Add(outputLimit).Sub(now))
+	return min(last.Add(outputGrace).Sub(now), s.exit.Ended.Add(outputLimit).Sub(now), s.rest(now))
 }
 
 // leave returns the exit of a command whose output is still held open by something that it has
@@ -602,14 +630,7 @@ func (s *session) verdict() (Exit, error) {
 	return s.exit, nil
 }
 
-func (s *session) hasBegun() bool {
-	select {
-	case <-s.begun:
-		return true
-	default:
-		return false
-	}
-}
+func (s *session) hasBegun() bool { return s.begun.isShut() }
 
 // phase returns how far the command has come.
 func (s *session) phase() Phase {
