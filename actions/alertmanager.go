@@ -233,10 +233,20 @@ type alert struct {
 // Do implements alf.Action. An Alertmanager knows of nothing but problems and their
 // ends.
 func (a *alertmanager) Do(ctx context.Context, m *alf.Message) error {
+	answered := func(text string) {
+		if m.Answered != nil {
+			m.Answered(text)
+		}
+	}
 	if t := m.Notification.Type; t != alf.TypeProblem && t != alf.TypeRecovery {
+		answered("nothing is sent: Alertmanager knows of problems and their ends only")
 		return nil
 	}
-	return a.Again(ctx, []*alf.Notification{m.Notification})
+	err := a.Again(ctx, []*alf.Notification{m.Notification})
+	if err == nil {
+		answered("taken by all members")
+	}
+	return err
 }
 
 // Refresh implements alf.Refresher.
@@ -317,6 +327,9 @@ func (a *alertmanager) verdict(ctx context.Context) error {
 // it again for a while.
 func (a *alertmanager) alert(n *alf.Notification, now time.Time) (alert, error) {
 	out := alert{Labels: a.labels(n.Key), GeneratorURL: a.page(n)}
+	if n.Test {
+		out.Labels["test"] = "true" // so that it is another alert than that of a real problem
+	}
 	if n.Type == alf.TypeRecovery {
 		out.EndsAt = n.Time.UTC() // when it began, Alertmanager knows
 	} else {

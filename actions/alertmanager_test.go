@@ -338,6 +338,37 @@ func TestAlertmanagerAccess(t *testing.T) {
 	f(&Alertmanager{Headers: map[string]alf.Secret{"X-Scope-OrgID": "web"}}, "X-Scope-Orgid", "web")
 }
 
+// TestAlertmanagerTrial: what is a test is an alert of its own, and its answer is told.
+func TestAlertmanagerTrial(t *testing.T) {
+	s, all := target(t, nil)
+	a := made(t, &Alertmanager{URLs: []string{s.URL}})
+	labels := func(m *alf.Message) string {
+		t.Helper()
+		if err := a.Do(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		r := <-all
+		var alerts []struct{ Labels map[string]string }
+		if err := json.Unmarshal([]byte(r.body), &alerts); err != nil || len(alerts) != 1 {
+			t.Fatalf("%s: %v", r.body, err)
+		}
+		return fmt.Sprint(alerts[0].Labels)
+	}
+	var said string
+	trial := message()
+	trial.Notification.Test, trial.Answered = true, func(text string) { said = text }
+	if got, real := labels(trial), labels(message()); !strings.Contains(got, "test:true") || strings.Contains(real, "test:") || got == real {
+		t.Errorf("a test is %s, a problem %s", got, real)
+	}
+	if said != "taken by all members" {
+		t.Errorf("said = %q", said)
+	}
+	trial.Notification.Type = alf.TypeAcknowledgement
+	if err := a.Do(t.Context(), trial); err != nil || !strings.HasPrefix(said, "nothing is sent") || len(all) != 0 {
+		t.Errorf("an acknowledgement: %v, said %q, %d sent", err, said, len(all))
+	}
+}
+
 // TestAlertmanagerMistakes: each is found before it is too late.
 func TestAlertmanagerMistakes(t *testing.T) {
 	f := func(key string, change func(*Alertmanager)) {

@@ -311,6 +311,9 @@ func (e *email) Do(ctx context.Context, m *alf.Message) error {
 	e.remember(m.ID, p, err)
 	switch {
 	case err == nil:
+		if m.Answered != nil {
+			m.Answered("the server has taken it for all recipients")
+		}
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -175,8 +175,14 @@ func TestEmail(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	said := ""
+	trial := *m
+	trial.ID, trial.Answered = "trial", func(text string) { said = text }
+	if err := a.Do(t.Context(), &trial); err != nil || said == "" {
+		t.Errorf("said = %q, %v", said, err)
+	}
 	all := o.mails()
-	if len(all) != 2 {
+	if len(all) != 3 {
 		t.Fatalf("%d mails", len(all))
 	}
 	p := all[0]
