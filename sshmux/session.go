@@ -574,7 +574,7 @@ func (s *session) end(kind Kind, cause error) (Exit, error) {
 	}
 	cause = fmt.Errorf("%w; killed", cause)
 	if s.exit.Orphan {
-		s.conn.orphaned(s.pid)
+		s.conn.orphaned(s.known())
 		cause = fmt.Errorf("%w, but %s", cause, orphan)
 	}
 	if s.exit.Orphan && s.conn.wire.heard().Before(start) {
@@ -582,6 +582,14 @@ func (s *session) end(kind Kind, cause error) (Exit, error) {
 		kind, cause = Transport, fmt.Errorf("%w: the host does not answer", cause)
 	}
 	return s.exit, s.conn.target.fail(kind, s.phase(), cause)
+}
+
+// known returns the PID of the command's first process on the host; 0: it has told none yet.
+func (s *session) known() int {
+	if !s.hasBegun() {
+		return 0
+	}
+	return s.pid
 }
 
 // orphaned counts a command of which processes may live on, and tells of it: pid is that of the
@@ -673,7 +681,7 @@ func (s *session) vanished() (Exit, error) {
 	}
 	if cause := s.conn.why(); cause != nil {
 		s.exit.Orphan = true // sshd ends no command because its connection has ended (RULES S3)
-		s.conn.orphaned(s.pid)
+		s.conn.orphaned(s.known())
 		return s.exit, t.fail(Transport, PhaseOutput, fmt.Errorf("%w; the command may live on", cause))
 	}
 	return s.exit, t.fail(Transport, PhaseExec, errors.New("the host closed the session without an exit status"))
