@@ -675,7 +675,7 @@ func TestGatewayThroughSSH(t *testing.T) {
 		var wg sync.WaitGroup
 		for _, line := range endless {
 			wg.Go(func() {
-				exit, err := m.Run(t.Context(), target, Command{Shell: line, Timeout: 300 * time.Millisecond})
+				exit, err := m.Run(t.Context(), target, Command{Shell: line, Timeout: time.Second})
 				kind(t, err, Timeout, PhaseOutput)
 				if exit.Orphan {
 					t.Errorf("%s: %v", line, err)
@@ -725,7 +725,7 @@ func TestGatewayKillOnOneSession(t *testing.T) {
 	logins(t, func(t *testing.T, o sshdtest.Options) {
 		o.MaxSessions = 1
 		m, target, server, _ := guarded(t, o, Permit{Name: "x", Argv: words("sleep", "300")})
-		exit, err := m.Run(within(t, time.Minute), target, Command{Argv: []string{"sleep", "300"}, Timeout: 300 * time.Millisecond})
+		exit, err := m.Run(within(t, time.Minute), target, Command{Argv: []string{"sleep", "300"}, Timeout: time.Second})
 		kind(t, err, Timeout, PhaseOutput)
 		if exit.Orphan {
 			t.Error(err)

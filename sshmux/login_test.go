@@ -140,7 +140,7 @@ func TestScriptThroughAccounts(t *testing.T) {
 func TestTimeoutThroughAccounts(t *testing.T) {
 	t.Parallel()
 	accounts(t, sshdtest.Options{}, func(t *testing.T, m *Mux, target Target, s *sshdtest.Server) {
-		exit, err := m.Run(within(t, time.Minute), target, Command{Argv: []string{"sleep", "300"}, Env: []string{"A=1"}, Timeout: 300 * time.Millisecond})
+		exit, err := m.Run(within(t, time.Minute), target, Command{Argv: []string{"sleep", "300"}, Env: []string{"A=1"}, Timeout: time.Second})
 		kind(t, err, Timeout, PhaseOutput)
 		if exit.Orphan {
 			t.Error(err)
@@ -173,7 +173,7 @@ func TestGatewayThroughAccounts(t *testing.T) {
 		}
 		_, err = promptly(t, m, target, s, Command{Argv: []string{"id"}})
 		kind(t, err, Config, PhaseExec)
-		exit, err = m.Run(within(t, time.Minute), target, Command{Argv: []string{"sleep", "300"}, Timeout: 300 * time.Millisecond})
+		exit, err = m.Run(within(t, time.Minute), target, Command{Argv: []string{"sleep", "300"}, Timeout: time.Second})
 		kind(t, err, Timeout, PhaseOutput)
 		if exit.Orphan {
 			t.Error(err)

@@ -66,7 +66,7 @@ func TestTimeoutBehindSudo(t *testing.T) {
 			{"sudo", "-n", "sudo", "-n", "sleep", "300"},
 			{"setsid", "-w", "sudo", "-n", "sleep", "300"},
 		} {
-			exit, err := m.Run(t.Context(), target, Command{Argv: argv, Timeout: 300 * time.Millisecond})
+			exit, err := m.Run(t.Context(), target, Command{Argv: argv, Timeout: time.Second})
 			if kind(t, err, Timeout, PhaseOutput); exit.Orphan {
 				t.Errorf("%q: %v", argv, err)
 			}
@@ -93,7 +93,7 @@ func TestOrphanBehindSudo(t *testing.T) {
 	f := func(t *testing.T, o sshdtest.Options) {
 		t.Parallel()
 		m, target, server := sudoer(t, o)
-		exit, err := m.Run(t.Context(), target, Command{Argv: []string{"sudo", "-n", "sh", "-c", "sleep 300; echo x"}, Timeout: 300 * time.Millisecond})
+		exit, err := m.Run(t.Context(), target, Command{Argv: []string{"sudo", "-n", "sh", "-c", "sleep 300; echo x"}, Timeout: time.Second})
 		e := kind(t, err, Timeout, PhaseOutput)
 		if !exit.Orphan || m.Stats().Orphans != 1 || !strings.Contains(e.Error(), "could not be proven") {
 			t.Errorf("Run = %+v, %v, want an orphan, counted once", exit, err)

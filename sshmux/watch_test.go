@@ -55,7 +55,7 @@ func TestWatchdogAlone(t *testing.T) {
 		}
 		for _, line := range endless {
 			var out bytes.Buffer
-			c := Command{Shell: "printf tail; " + line, Stdout: &out, Timeout: 300 * time.Millisecond, Env: []string{"A=1"}}
+			c := Command{Shell: "printf tail; " + line, Stdout: &out, Timeout: time.Second, Env: []string{"A=1"}}
 			exit, err := m.Run(t.Context(), target, c)
 			if kind(t, err, Timeout, PhaseOutput); exit.Orphan {
 				t.Errorf("%s: %v", line, err)
