@@ -340,12 +340,18 @@ func (r *Record) leavePlace(p *place) {
 	r.mu.Unlock()
 }
 
+// While a cluster chooses who leads a stream, nobody answers for it. That takes it a few seconds.
+const (
+	electionPause = 250 * time.Millisecond
+	electionTries = 30
+)
+
 func (r *Record) storePlace(ctx context.Context, p *place) error {
 	r.mu.Lock()
 	text, err := json.Marshal(p)
 	r.mu.Unlock()
 	if err == nil {
-		_, err = r.js.Publish(ctx, placeSubject+token(p.Name), text)
+		_, err = r.js.Publish(ctx, placeSubject+token(p.Name), text, jetstream.WithRetryWait(electionPause), jetstream.WithRetryAttempts(electionTries))
 	}
 	if err != nil {
 		return fmt.Errorf("store the place of %q: %w", p.Name, err)
