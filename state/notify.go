@@ -257,7 +257,7 @@ func (m *Matter) again(d Decision) (Decision, time.Time) {
 	begins, begun := m.escalates()
 	switch {
 	case begun:
-	case mem.NoMore:
+	case mem.NoMore, mem.Number > 0 && mem.Next.Equal(mem.Told) && !m.Judged: // the latter is volatile: only a result is news
 		d.Why, d.Until = OnlyOnce, begins
 		return d, begins
 	case m.Now.Before(mem.Next) && !(m.Service.Volatile && m.Judged):

@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ type history struct {
 
 	open  bool // a problem was told, and its end was not
 	count int  // of the problem's notifications
+	moved bool // its host has changed since it was last decided: whoever is held for that is asked about at the next result or instant
 }
 
 func (h *history) Look(key alf.Key) (*alf.Service, alf.State) {
@@ -86,6 +88,7 @@ func (h *history) happens(kind alf.Kind, next alf.State, change alf.Change) {
 
 func (h *history) take(occasion alf.NotificationType, judged bool) {
 	was := h.memory
+	h.moved = false
 	h.explained(occasion, judged)
 	v := h.decide(h.now, occasion, judged, nil)
 	h.memory = v.Memory
@@ -143,6 +146,12 @@ func (h *history) explained(occasion alf.NotificationType, judged bool) {
 	}
 }
 
+// unheard reports whether nobody could be told yet, and an escalation by time may bring in who can:
+// that is found at the next result or instant, and not when the escalation begins.
+func (h *history) unheard() bool {
+	return h.memory.Number == 0 && slices.ContainsFunc(h.s.Policy.Escalations, func(e *alf.Escalation) bool { return e.Begin > 0 })
+}
+
 // passes lets time pass. Before the time that was given, nothing is told.
 func (h *history) passes(d time.Duration) {
 	end := h.now.Add(d)
@@ -152,7 +161,7 @@ func (h *history) passes(d time.Duration) {
 			early = h.next
 		}
 		for _, at := range []time.Time{h.now.Add(early.Sub(h.now) / 2), early.Add(-1)} {
-			if at.Before(h.now) || !at.Before(early) {
+			if at.Before(h.now) || !at.Before(early) || h.moved || h.unheard() {
 				continue
 			}
 			if v := h.decide(at, alf.TypeProblem, false, nil); v.Why == state.Tell && h.next.IsZero() {
@@ -214,6 +223,7 @@ func TestTelling(t *testing.T) {
 			"host": func(t *rapid.T) {
 				r := &alf.Result{Status: alf.Status(2 * rapid.IntRange(0, 1).Draw(t, "down")), End: h.now}
 				h.hostSt, _ = state.Next(h.host, h.hostSt, r, state.Around{Now: h.now})
+				h.moved = true
 			},
 		})
 	})
